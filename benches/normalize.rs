@@ -1,0 +1,3 @@
+//! Parse, map and serialise.
+
+fn main() {}

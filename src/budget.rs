@@ -1,0 +1,117 @@
+//! The memory budget: `in_flight_bytes_max` over records, arenas and every lane's queues and batches. Floor 0.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+/// A bound on the bytes in flight, shared by all who hold some.
+///
+/// Only the intake waits for room ([`Budget::admit`]): what is made from admitted records is charged without waiting
+/// ([`Budget::charge`]), so that nothing waits for itself. An item larger than the whole budget is admitted alone.
+#[derive(Clone, Debug)]
+pub struct Budget(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    bytes_max: usize,
+    used: AtomicUsize,
+    peak: AtomicUsize,
+    waiting: AtomicUsize,
+    freed: Notify,
+    pressure: Notify,
+}
+
+/// Bytes taken from a budget; dropping it gives them back.
+#[derive(Debug)]
+pub struct Charge {
+    budget: Budget,
+    bytes: usize,
+}
+
+impl Budget {
+    /// A budget of so many bytes.
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Self {
+        let (used, peak, waiting) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+        Self(Arc::new(Inner { bytes_max, used, peak, waiting, freed: Notify::new(), pressure: Notify::new() }))
+    }
+
+    /// Waits until there is room for so many bytes, or until nothing else is in flight, and takes them. While somebody
+    /// waits, lanes are told to flush what is not ripe ([`Budget::pressure`]). Dropping the future midway is safe.
+    pub async fn admit(&self, bytes: usize) -> Charge {
+        if let Some(charge) = self.try_admit(bytes) {
+            return charge;
+        }
+        let _waiting = Waiting::new(&self.0);
+        loop {
+            let freed = self.0.freed.notified();
+            if let Some(charge) = self.try_admit(bytes) {
+                return charge;
+            }
+            self.0.pressure.notify_waiters();
+            freed.await;
+        }
+    }
+
+    /// Takes bytes without waiting: for what is made out of something admitted.
+    #[must_use]
+    pub fn charge(&self, bytes: usize) -> Charge {
+        let used = self.0.used.fetch_add(bytes, Ordering::AcqRel) + bytes;
+        self.0.peak.fetch_max(used, Ordering::Relaxed);
+        Charge { budget: self.clone(), bytes }
+    }
+
+    /// Completes when an intake begins to wait for room. Dropping the future midway is safe.
+    pub async fn pressure(&self) {
+        self.0.pressure.notified().await;
+    }
+
+    /// Says whether an intake waits for room now.
+    #[must_use]
+    pub fn is_pressed(&self) -> bool {
+        self.0.waiting.load(Ordering::Acquire) > 0
+    }
+
+    /// The bytes in flight now.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.0.used.load(Ordering::Acquire)
+    }
+
+    /// The most bytes that were ever in flight.
+    #[must_use]
+    pub fn peak(&self) -> usize {
+        self.0.peak.load(Ordering::Relaxed)
+    }
+
+    fn try_admit(&self, bytes: usize) -> Option<Charge> {
+        let fits = |used: usize| (used == 0 || used + bytes <= self.0.bytes_max).then_some(used + bytes);
+        let before = self.0.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits).ok()?;
+        self.0.peak.fetch_max(before + bytes, Ordering::Relaxed);
+        Some(Charge { budget: self.clone(), bytes })
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.budget.0.used.fetch_sub(self.bytes, Ordering::AcqRel);
+        self.budget.0.freed.notify_waiters();
+    }
+}
+
+/// Counts one waiting intake for as long as it lives.
+struct Waiting<'a>(&'a Inner);
+
+impl<'a> Waiting<'a> {
+    fn new(inner: &'a Inner) -> Self {
+        inner.waiting.fetch_add(1, Ordering::AcqRel);
+        Self(inner)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}

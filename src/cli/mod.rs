@@ -1,0 +1,1 @@
+//! the commands. Floor 10.

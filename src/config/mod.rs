@@ -1,0 +1,1 @@
+//! options as written, settings as used. Floor 9.

@@ -1,0 +1,51 @@
+//! A batch: one buffer and the ranges of the entries in it.
+
+use std::ops::Range;
+
+/// Encoded entries, one after the other in one buffer, so that sending a part of them again is slicing.
+#[derive(Debug, Default)]
+pub struct Batch {
+    body: Vec<u8>,
+    frames: Vec<Range<usize>>,
+}
+
+impl Batch {
+    /// A batch of frames as a sink encoded them.
+    pub fn of_frames<'a>(frames: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut batch = Self::default();
+        for frame in frames {
+            batch.push(|out| out.extend_from_slice(frame));
+        }
+        batch
+    }
+
+    /// Appends one entry; `encode` writes its frame to the end of the buffer.
+    pub fn push(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.body.len();
+        encode(&mut self.body);
+        self.frames.push(start..self.body.len());
+    }
+
+    /// How many entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Says whether there is no entry. Such a batch is never sent.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// All frames, back to back: the body of the request before compression.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The frames one by one.
+    pub fn frames(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.frames.iter().map(|range| self.body.get(range.clone()).unwrap_or_default())
+    }
+}

@@ -1,0 +1,35 @@
+//! Delivery: from normalized events to a destination's verdict on each. Floor 4.
+//!
+//! A [`Sink`] knows one protocol; it encodes events and sends a batch once. Everything else is the same for all sinks
+//! and lives in the lane: queue, batching, retry, splitting, pausing, pacing, dead letters.
+
+mod batch;
+mod block;
+mod verdict;
+
+use std::future::Future;
+
+pub use batch::Batch;
+pub use block::{Block, EventView, Parcel, Row};
+pub use verdict::{Delivery, Disposition, Error, Reason, Verdict, Verdicts};
+
+/// One destination.
+pub trait Sink: Send + Sync + 'static {
+    /// Appends one event as the destination wants it framed, the separator included. Pure.
+    fn encode(&self, event: EventView<'_>, out: &mut Vec<u8>);
+
+    /// Sends one batch once and waits until the destination has it for good. Retries nothing. Dropping the future midway
+    /// is safe in the sense of the house: the batch is then not delivered, and may be sent again.
+    ///
+    /// # Errors
+    ///
+    /// When the request as a whole failed; the error's [`Disposition`] says what is asked of the lane.
+    fn send(&self, batch: &Batch) -> impl Future<Output = Result<Delivery, Error>> + Send;
+
+    /// Asks the destination the cheapest honest question: could a batch be delivered now?
+    ///
+    /// # Errors
+    ///
+    /// With what stands in the way, and the remedy where it is known.
+    fn check(&self) -> impl Future<Output = Result<(), Error>> + Send;
+}

@@ -1,0 +1,1 @@
+//! where the checkpoints stand. Floor 6.

@@ -1,0 +1,1 @@
+//! Every metric: name, unit, help, labels. Floor 0.

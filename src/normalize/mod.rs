@@ -1,0 +1,1 @@
+//! Normalization: from an event's bytes to OCSF bytes. Floor 3, pure.

@@ -1,0 +1,1 @@
+//! intake, workers, lanes, dead letters, drain. Floor 8.

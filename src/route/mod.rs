@@ -1,0 +1,1 @@
+//! which sinks an event goes to. Floor 4.

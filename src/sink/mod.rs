@@ -1,0 +1,1 @@
+//! where events go to. Floor 7.

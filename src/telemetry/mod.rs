@@ -1,0 +1,1 @@
+//! logs and the registry of metrics. Floor 5.
