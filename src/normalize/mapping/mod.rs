@@ -1,0 +1,3 @@
+//! Mapping files: read, merged, checked.
+
+pub mod ast;
