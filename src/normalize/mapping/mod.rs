@@ -1,3 +1,24 @@
-//! Mapping files: read, merged, checked.
+//! Mapping files: read, merged, checked. Pure: the texts come in, the rim reads the directory.
+//!
+//! `document` gives every value of a file its place, `notation` reads the small languages inside strings, `reader` with
+//! `condition`, `rule`, `body`, `cases` and `load` turns a file into the parsed [`ast::Mapping`], `structure` checks what holds of every
+//! mapping, and `sources` is the set of files. `docs/mappings.md` is the manual of the format.
 
 pub mod ast;
+mod body;
+mod cases;
+mod condition;
+mod document;
+mod error;
+mod load;
+mod notation;
+mod reader;
+mod rule;
+mod sources;
+mod structure;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{Error, Errors};
+pub use sources::{Mappings, Sources};
