@@ -2,7 +2,7 @@
 //!
 //! `document` gives every value of a file its place, `notation` reads the small languages inside strings, `reader` with
 //! `condition`, `rule`, `body`, `cases` and `load` turns a file into the parsed [`ast::Mapping`], `structure` checks what holds of every
-//! mapping, and `sources` is the set of files. `docs/mappings.md` is the manual of the format.
+//! mapping, `ties` what holds between two, and `sources` is the set of files. `docs/mappings.md` is the manual of the format.
 
 pub mod ast;
 mod body;
@@ -16,6 +16,7 @@ mod reader;
 mod rule;
 mod sources;
 mod structure;
+mod ties;
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use super::ast::{At, Mapping};
 use super::document::{self, Table};
 use super::error::{Error, Errors};
 use super::load::{self, Draft};
-use super::structure;
+use super::{structure, ties};
 
 /// The texts of mapping files, by name. What a name ends in says what a file is: `common.toml`, `base.toml`, tests
 /// (`<name>.tests.toml`), or else the mapping of a log type.
@@ -68,6 +68,7 @@ impl Sources {
                 Role::LogType | Role::Common | Role::Tests => log_types.push(draft.mapping),
             }
         }
+        errors.extend(ties::errors(&log_types.iter().collect::<Vec<_>>()));
         let order = |name: &str| self.files.iter().position(|file| *file.name == *name);
         errors.sort_by_key(|error| (order(&error.at.file), error.at.line, error.at.column));
         errors.dedup();

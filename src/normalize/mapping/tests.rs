@@ -446,3 +446,50 @@ fn a_file_of_a_directory_replaces_the_embedded_one_of_its_log_type() {
         "base.toml:1:1: there is no base mapping"
     );
 }
+
+#[test]
+fn matches_of_equal_weight_must_exclude_each_other() {
+    let file = |log_type: &str, keys: &str, text: &str, matches: &str| {
+        format!(
+            "[mapping]\nlog_type = \"{log_type}\"\nclass = \"base_event\"\nkeys = \"{keys}\"\n{text}\n[[match]]\n{matches}\n"
+        )
+    };
+    let ties = |left: String, right: String| -> Vec<String> {
+        let files =
+            vec![("base.toml".to_owned(), BASE.to_owned()), ("l.toml".to_owned(), left), ("r.toml".to_owned(), right)];
+        match Sources::default().with_directory(files).load() {
+            Ok(_) => Vec::new(),
+            Err(errors) => errors.0.iter().map(ToString::to_string).collect(),
+        }
+    };
+    let told =
+        ["r.toml:6:1: this match and the one at l.toml:6:1 have equally many conditions and do not exclude each other"];
+    for (left, right, is_tied) in [
+        ("a = 1", "b = 1", true),
+        ("a = 1", "a = 2", false),
+        ("a = 1", "a = \"1\"", true),
+        ("a = 1", "b = 1\nc = 2", false),
+        ("a = [1, 2]", "a = [2, 3]", true),
+        ("a = [1, 2]", "\"/a\" = [3, { prefix = \"x\" }]", false),
+        ("a = { prefix = \"ab\" }", "a = { prefix = \"a\" }", true),
+        ("a = { prefix = \"ab\" }", "a = { prefix = \"ac\" }", false),
+        ("a = { suffix = \"ab\" }", "a = { prefix = \"ac\" }", true),
+        ("a = { exists = true }", "a = { exists = false }", false),
+        ("a = \"x\"", "a = { exists = false }", false),
+        ("a = \"x\"", "a = { exists = true }", true),
+        ("a = \"x\"", "a = { \"anything-but\" = \"x\" }", false),
+        ("a = \"X\"", "a = { \"equals-ignore-case\" = \"x\" }", true),
+        ("a = 5", "a = { numeric = [\">\", 5] }", false),
+        ("any = [{ a = 1 }, { a = 2 }]", "a = 3", false),
+        ("any = [{ a = 1 }, { b = 2 }]", "a = 3", true),
+        ("A = 1", "a = 2", true),
+        ("\"@envelope.source\" = \"x\"", "\"@envelope.source\" = \"y\"", false),
+    ] {
+        let found = ties(file("l", "exact", "", left), file("r", "exact", "", right));
+        assert_eq!(found, if is_tied { told.to_vec() } else { Vec::new() }, "{left} against {right}");
+    }
+    let text = "text = { split = \"tab\", columns = [\"a\"] }";
+    let head = |text: &str| file("l", "exact", "", "a = 1").replace("[mapping]", &format!("{text}\n[mapping]"));
+    assert!(ties(head(text), file("r", "exact", "", "a = 1")).is_empty(), "text and JSON are never one event");
+    assert!(ties(file("l", "any_initial", "", "A = 1"), file("r", "exact", "", "a = 2")).is_empty());
+}
