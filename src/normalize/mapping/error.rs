@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::ast::At;
+use crate::ocsf::nearest;
 
 /// One mistake in a mapping file. Reads `file:line:column: words; did you mean `x`?`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ impl Error {
 
     /// Adds the legal name that is nearest to the one written, if one is near enough to be meant.
     pub(super) fn meant<'n>(mut self, written: &str, legal: impl IntoIterator<Item = &'n str>) -> Self {
-        self.nearest = nearest(written, legal);
+        self.nearest = nearest(written, legal).map(str::to_owned);
         self
     }
 }
@@ -58,43 +59,3 @@ impl fmt::Display for Errors {
 }
 
 impl std::error::Error for Errors {}
-
-/// The legal name with the smallest edit distance, if that is at most a third of what was written (and at least 2): more
-/// would be guessing. Ties go to the name that comes first.
-fn nearest<'n>(written: &str, legal: impl IntoIterator<Item = &'n str>) -> Option<String> {
-    let bound = (written.chars().count() / 3).max(2);
-    let mut best: Option<(usize, &str)> = None;
-    for name in legal {
-        let found = distance(written, name);
-        if found <= bound && best.is_none_or(|(least, _)| found < least) {
-            best = Some((found, name));
-        }
-    }
-    best.map(|(_, name)| name.to_owned())
-}
-
-/// How many letters must be inserted, deleted, replaced or swapped with their neighbour to turn one text into the other.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut second_above: Vec<usize> = Vec::new();
-    let mut above: Vec<usize> = (0..=right.len()).collect();
-    let mut left_before = None;
-    for (row, letter) in left.chars().enumerate() {
-        let mut current = Vec::with_capacity(above.len());
-        current.push(row + 1);
-        let mut right_before = None;
-        for (column, &other) in right.iter().enumerate() {
-            let cost = |row: &[usize], place: usize| row.get(place).copied().unwrap_or(usize::MAX - 1);
-            let mut least = cost(&above, column) + usize::from(letter != other);
-            least = least.min(cost(&above, column + 1) + 1).min(cost(&current, column) + 1);
-            if column > 0 && left_before == Some(other) && right_before == Some(letter) {
-                least = least.min(cost(&second_above, column - 1) + 1);
-            }
-            current.push(least);
-            right_before = Some(other);
-        }
-        second_above = std::mem::replace(&mut above, current);
-        left_before = Some(letter);
-    }
-    above.last().copied().unwrap_or(0)
-}

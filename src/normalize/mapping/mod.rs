@@ -2,11 +2,13 @@
 //!
 //! `document` gives every value of a file its place, `notation` reads the small languages inside strings, `reader` with
 //! `condition`, `rule`, `body`, `cases` and `load` turns a file into the parsed [`ast::Mapping`], `structure` checks what holds of every
-//! mapping, `ties` what holds between two, and `sources` is the set of files. `docs/mappings.md` is the manual of the format.
+//! mapping, `ties` what holds between two,
+//! `check` what OCSF allows, and `sources` is the set of files. `docs/mappings.md` is the manual of the format.
 
 pub mod ast;
 mod body;
 mod cases;
+mod check;
 mod condition;
 mod document;
 mod error;
@@ -22,4 +24,4 @@ mod ties;
 mod tests;
 
 pub use error::{Error, Errors};
-pub use sources::{Mappings, Sources};
+pub use sources::{Loaded, Sources};

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ast::{At, Mapping};
-use super::document::{self, Table};
+use super::document::{self, Table as Document};
 use super::error::{Error, Errors};
 use super::load::{self, Draft};
-use super::{structure, ties};
+use super::{check, structure, ties};
+use crate::ocsf::Table;
 
 /// The texts of mapping files, by name. What a name ends in says what a file is: `common.toml`, `base.toml`, tests
 /// (`<name>.tests.toml`), or else the mapping of a log type.
@@ -35,7 +36,7 @@ enum Role {
 
 /// All mappings, read, merged and checked.
 #[derive(Clone, Debug)]
-pub struct Mappings {
+pub struct Loaded {
     /// One mapping for each log type.
     pub log_types: Vec<Mapping>,
     /// The mapping of what no other mapping takes: it has no match, and its class is the base event.
@@ -57,12 +58,18 @@ impl Sources {
     }
 
     /// Reads, merges and checks all files.
-    pub fn load(&self) -> Result<Mappings, Errors> {
+    pub fn load(&self, table: &Table) -> Result<Loaded, Errors> {
+        self.load_checked_by(|draft| check::errors(draft, table))
+    }
+
+    /// As [`Sources::load`], with a check of the classes that a test may leave out.
+    pub(super) fn load_checked_by(&self, check: impl Fn(&Draft) -> Vec<Error>) -> Result<Loaded, Errors> {
         let mut errors = Vec::new();
         let drafts = self.drafts(&mut errors);
         let (mut log_types, mut base) = (Vec::new(), None);
         for (role, draft) in drafts {
             errors.extend(structure::errors(&draft));
+            errors.extend(check(&draft));
             match role {
                 Role::Base => base = Some(draft.mapping),
                 Role::LogType | Role::Common | Role::Tests => log_types.push(draft.mapping),
@@ -73,7 +80,7 @@ impl Sources {
         errors.sort_by_key(|error| (order(&error.at.file), error.at.line, error.at.column));
         errors.dedup();
         match base {
-            Some(base) if errors.is_empty() => Ok(Mappings { log_types, base }),
+            Some(base) if errors.is_empty() => Ok(Loaded { log_types, base }),
             Some(_) | None => Err(Errors(errors)),
         }
     }
@@ -81,7 +88,7 @@ impl Sources {
     fn drafts(&self, errors: &mut Vec<Error>) -> Vec<(Role, Draft)> {
         let parsed = self.parsed(errors);
         let chosen = chosen(&parsed, errors);
-        let empty = Table::default();
+        let empty = Document::default();
         let common =
             chosen.iter().find(|(file, _)| role(&file.name) == Role::Common).map_or(&empty, |(_, table)| *table);
         let common_errors = load::common_errors(common);
@@ -112,7 +119,7 @@ impl Sources {
         drafts
     }
 
-    fn parsed(&self, errors: &mut Vec<Error>) -> Vec<(&File, Table)> {
+    fn parsed(&self, errors: &mut Vec<Error>) -> Vec<(&File, Document)> {
         let mut parsed = Vec::new();
         for file in &self.files {
             match document::read(&file.name, &file.text) {
@@ -125,13 +132,13 @@ impl Sources {
 }
 
 /// The files that count: of each log type and role one, a directory's before the embedded.
-fn chosen<'f>(parsed: &'f [(&'f File, Table)], errors: &mut Vec<Error>) -> Vec<(&'f File, &'f Table)> {
+fn chosen<'f>(parsed: &'f [(&'f File, Document)], errors: &mut Vec<Error>) -> Vec<(&'f File, &'f Document)> {
     let mut taken: BTreeMap<String, usize> = BTreeMap::new();
-    let mut chosen: Vec<(&File, &Table)> = Vec::new();
+    let mut chosen: Vec<(&File, &Document)> = Vec::new();
     for (file, table) in parsed {
         let key = match role(&file.name) {
             Role::Tests => {
-                let beside = |other: &&(&File, Table)| tests_name(&other.0.name) == *file.name;
+                let beside = |other: &&(&File, Document)| tests_name(&other.0.name) == *file.name;
                 if !parsed.iter().any(|other| beside(&other) && other.0.is_embedded == file.is_embedded) {
                     let at = At { file: Arc::clone(&file.name), line: 1, column: 1 };
                     errors.push(Error::new(&at, "there is no mapping beside these tests"));
