@@ -14,6 +14,8 @@ pub mod ocsf;
 pub mod pipeline;
 pub mod record;
 pub mod route;
+pub mod secret;
 pub mod sink;
 pub mod source;
 pub mod telemetry;
+pub mod unit;
