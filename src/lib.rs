@@ -15,6 +15,7 @@ pub mod pipeline;
 pub mod record;
 pub mod route;
 pub mod secret;
+pub mod shutdown;
 pub mod sink;
 pub mod source;
 pub mod telemetry;
