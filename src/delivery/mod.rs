@@ -6,10 +6,15 @@
 mod batch;
 mod block;
 mod dead_letter;
+mod filler;
+mod judge;
 mod lane;
 mod ledger;
+mod load;
 mod options;
+mod pace;
 mod schedule;
+mod state;
 mod verdict;
 
 use std::future::Future;

@@ -10,7 +10,7 @@ use backoff::backoff::Backoff;
 use backoff::exponential::ExponentialBackoff;
 
 /// The longest wait that a destination may ask for. A `Retry-After` beyond it is taken for a mistake, and cut to it.
-pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(15 * 60);
+pub const RETRY_AFTER_MAX: Duration = Duration::from_mins(15);
 
 /// The waits of one series of failures.
 #[derive(Debug)]
