@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 
 /// A bound on the bytes in flight, shared by all who hold some.
 ///
@@ -18,6 +18,8 @@ struct Inner {
     used: AtomicUsize,
     peak: AtomicUsize,
     waiting: AtomicUsize,
+    /// Held by the intake whose turn it is: without turns, a large item would wait forever behind a stream of small ones.
+    turn: Mutex<()>,
     freed: Notify,
     pressure: Notify,
 }
@@ -34,12 +36,15 @@ impl Budget {
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
         let (used, peak, waiting) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
-        Self(Arc::new(Inner { bytes_max, used, peak, waiting, freed: Notify::new(), pressure: Notify::new() }))
+        let (turn, freed, pressure) = (Mutex::new(()), Notify::new(), Notify::new());
+        Self(Arc::new(Inner { bytes_max, used, peak, waiting, turn, freed, pressure }))
     }
 
     /// Waits until there is room for so many bytes, or until nothing else is in flight, and takes them. While somebody
-    /// waits, lanes are told to flush what is not ripe ([`Budget::pressure`]). Dropping the future midway is safe.
+    /// waits, lanes are told to flush what is not ripe ([`Budget::pressure`]). Those who wait are admitted in the order in
+    /// which they came. Dropping the future midway is safe; the place in the order is then lost.
     pub async fn admit(&self, bytes: usize) -> Charge {
+        let _turn = self.0.turn.lock().await;
         if let Some(charge) = self.try_admit(bytes) {
             return charge;
         }
@@ -62,9 +67,12 @@ impl Budget {
         Charge { budget: self.clone(), bytes }
     }
 
-    /// Completes when an intake begins to wait for room. Dropping the future midway is safe.
+    /// Completes when an intake waits for room: at once if one does already. Dropping the future midway is safe.
     pub async fn pressure(&self) {
-        self.0.pressure.notified().await;
+        let pressure = self.0.pressure.notified();
+        if !self.is_pressed() {
+            pressure.await;
+        }
     }
 
     /// Says whether an intake waits for room now.
@@ -90,6 +98,14 @@ impl Budget {
         let before = self.0.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits).ok()?;
         self.0.peak.fetch_max(before + bytes, Ordering::Relaxed);
         Some(Charge { budget: self.clone(), bytes })
+    }
+}
+
+impl Charge {
+    /// The budget that the bytes are taken from.
+    #[must_use]
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 }
 

@@ -53,3 +53,16 @@ pub struct LaneMeter {
     /// Bytes of encoded batches before compression, each sending counted.
     pub bytes: Counter,
 }
+
+/// How events ended, over all sinks: each event counted once, when its last lane has spoken, with the worst outcome.
+#[derive(Debug, Default)]
+pub struct EventMeter {
+    /// Events that every sink they were routed to has.
+    pub delivered: Counter,
+    /// Events that a named rule let go.
+    pub filtered: Counter,
+    /// Events that lie in the dead letters of at least one sink.
+    pub dead_lettered: Counter,
+    /// Events that are read again.
+    pub abandoned: Counter,
+}
