@@ -15,6 +15,9 @@ use crate::delivery::{self, Disposition};
 /// a connection that is just being taken away.
 const POOL_IDLE: Duration = Duration::from_secs(50);
 
+/// How long a question may take: what `check` and `setup` ask. Batches are bounded by the lane's `request_timeout`.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// Speaks HTTP/1.1 and HTTP/2 over connections that are used again. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -30,7 +33,6 @@ impl Client {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("siemline/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(options.connect_timeout.0)
-            .timeout(options.request_timeout.0)
             .pool_idle_timeout(POOL_IDLE)
             .redirect(redirect::Policy::none())
             .referer(false);
@@ -46,19 +48,14 @@ impl Client {
         Ok(Self { inner, response_bytes_max: options.response_bytes_max.bytes() })
     }
 
-    /// Begins a GET.
-    pub fn get(&self, url: &Url) -> RequestBuilder {
-        self.inner.request(Method::GET, url.clone())
-    }
-
-    /// Begins a POST.
+    /// Begins the POST of a batch. The caller bounds it in time: the lane's `request_timeout`.
     pub fn post(&self, url: &Url) -> RequestBuilder {
         self.inner.request(Method::POST, url.clone())
     }
 
-    /// Begins a PUT.
-    pub fn put(&self, url: &Url) -> RequestBuilder {
-        self.inner.request(Method::PUT, url.clone())
+    /// Begins a question: a small request that has to be answered within 20 s.
+    pub fn question(&self, method: Method, url: &Url) -> RequestBuilder {
+        self.inner.request(method, url.clone()).timeout(QUESTION_TIMEOUT)
     }
 
     /// Sends a request once and reads the answer, up to `response_bytes_max`. Dropping it midway closes the connection; the
@@ -123,7 +120,7 @@ fn failure(error: reqwest::Error) -> delivery::Error {
     } else if error.is_connect() {
         (retry, "connect", "cannot connect")
     } else if error.is_timeout() {
-        (retry, "timeout", "no whole answer within request_timeout")
+        (retry, "timeout", "no whole answer in time")
     } else if error.is_body() || error.is_decode() || is_cut(&error) {
         (retry, "cut", "the connection was cut before the whole answer was there")
     } else {

@@ -21,7 +21,7 @@ pub use client::{Client, endpoint};
 pub use gzip::{Body, Gzip};
 pub use options::{CompressionLevel, HttpOptions};
 pub use reqwest::header::HeaderValue;
-pub use reqwest::{RequestBuilder, Url};
+pub use reqwest::{Method, RequestBuilder, Url};
 
 /// A client that cannot be made of what the configuration says. None of these shows a secret.
 #[derive(Debug, thiserror::Error)]

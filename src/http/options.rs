@@ -13,9 +13,6 @@ use crate::unit::{Size, Span};
 pub struct HttpOptions {
     /// How long connecting may take, TLS included.
     pub connect_timeout: Span,
-    /// How long one request may take from its first byte out to the last byte of the answer. What was sent when it runs
-    /// out is sent again.
-    pub request_timeout: Span,
     /// How much of an answer is read. What is longer is cut there.
     pub response_bytes_max: Size,
     /// A PEM file with certificate authorities to trust besides the system's.
@@ -24,12 +21,7 @@ pub struct HttpOptions {
 
 impl Default for HttpOptions {
     fn default() -> Self {
-        Self {
-            connect_timeout: Span::seconds(10),
-            request_timeout: Span::seconds(60),
-            response_bytes_max: Size::mebibytes(8),
-            ca_file: None,
-        }
+        Self { connect_timeout: Span::seconds(10), response_bytes_max: Size::mebibytes(8), ca_file: None }
     }
 }
 
