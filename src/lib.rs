@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod delivery;
 pub mod envelope;
+pub mod http;
 pub mod lease;
 pub mod metric;
 pub mod normalize;
