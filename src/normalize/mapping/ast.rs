@@ -1,0 +1,475 @@
+//! A mapping as written, parsed and merged but not yet compiled: the seam between `load` and `plan`.
+//!
+//! Every rule, case arm and block has a [`RuleId`], unique in its mapping and equal in all copies that merging makes, so
+//! that coverage and `--why` can name the line it stands on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::envelope::Field;
+
+/// A place in a mapping file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct At {
+    /// The file, as it was named when loaded.
+    pub file: Arc<str>,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column, from 1.
+    pub column: u32,
+}
+
+/// The number of a rule in its mapping, from 0; an index into [`Mapping::rules`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RuleId(pub u32);
+
+/// What a rule is called when people ask.
+#[derive(Clone, Debug)]
+pub struct RuleName {
+    /// The target it writes, or what it is (`case account_change`, `block evidences[]`).
+    pub label: String,
+    /// Where it stands.
+    pub at: At,
+}
+
+/// One log type's mapping, with `common.toml` and the common `[set]` merged into every case.
+#[derive(Clone, Debug)]
+pub struct Mapping {
+    /// `aws.guardduty`.
+    pub log_type: Arc<str>,
+    /// How keys of the source are compared.
+    pub keys: Keys,
+    /// What recognises an event: one is enough.
+    pub matches: Vec<Match>,
+    /// The cases, in the order they are tried; at least one.
+    pub cases: Vec<Case>,
+    /// The parts, by name.
+    pub parts: BTreeMap<String, Body>,
+    /// Strings that hold JSON.
+    pub parses: Vec<Parse>,
+    /// Leaves that may go.
+    pub ignores: Vec<Ignore>,
+    /// Lines of text, if the log type is one.
+    pub text: Option<Text>,
+    /// The `[[test]]` cases.
+    pub tests: Vec<Test>,
+    /// The names of all rules, by [`RuleId`].
+    pub rules: Vec<RuleName>,
+}
+
+/// How keys of the source are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Keys {
+    /// Letter by letter.
+    #[default]
+    Exact,
+    /// The case of the first letter does not matter: `severity` and `Severity`.
+    AnyInitial,
+}
+
+/// One way to recognise an event.
+#[derive(Clone, Debug)]
+pub struct Match {
+    /// What must hold.
+    pub when: Conditions,
+    /// Where it stands.
+    pub at: At,
+}
+
+/// One OCSF class of a log type.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The class's name: `detection_finding`.
+    pub class: String,
+    /// The profiles, in the order they are written to `metadata.profiles`.
+    pub profiles: Vec<String>,
+    /// What must hold.
+    pub when: Conditions,
+    /// What is written.
+    pub body: Body,
+    /// For coverage.
+    pub id: RuleId,
+    /// Where it stands.
+    pub at: At,
+}
+
+/// Rules and blocks that write one object.
+#[derive(Clone, Debug, Default)]
+pub struct Body {
+    /// For parts: targets without which the part gives nothing.
+    pub needs: Vec<Target>,
+    /// The rules.
+    pub sets: Vec<Set>,
+    /// The blocks, in file order.
+    pub blocks: Vec<Block>,
+}
+
+/// One line of a `[set]`.
+#[derive(Clone, Debug)]
+pub struct Set {
+    /// Where the value goes.
+    pub target: Target,
+    /// Where it comes from.
+    pub rule: Rule,
+}
+
+/// A dotted OCSF path, relative to the object that is written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// The names, and whether `[]` follows each.
+    pub segments: Vec<Segment>,
+}
+
+/// One name of a target.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Segment {
+    /// The attribute's name.
+    pub name: String,
+    /// Whether it is written `name[]`.
+    pub is_array: bool,
+}
+
+/// Where a value comes from and what is done to it.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// For coverage and `--why`.
+    pub id: RuleId,
+    /// Where it stands.
+    pub at: At,
+    /// Where the value comes from.
+    pub source: Source,
+    /// What is done to it.
+    pub convert: Convert,
+    /// What is written when nothing came out.
+    pub default: Option<Box<Fallback>>,
+    /// Read without consuming.
+    pub keep: bool,
+}
+
+/// What is written when a rule's source gave nothing.
+#[derive(Clone, Debug)]
+pub enum Fallback {
+    /// A constant.
+    Constant(Constant),
+    /// Another rule.
+    Rule(Rule),
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// The first of these paths that gives a value (`from` is a list of one).
+    First(Vec<Path>),
+    /// All of them, in order (array targets).
+    All(Vec<Path>),
+    /// A constant.
+    Value(Constant),
+    /// Text with paths in it: all or nothing.
+    Template(Vec<Piece>),
+    /// The first arm that holds and gives something.
+    Cases(Vec<Arm>),
+    /// A named part, perhaps below a path.
+    Part {
+        /// The part's name.
+        name: String,
+        /// Where its paths begin.
+        from: Option<Path>,
+    },
+    /// The leaves below this path that no rule took.
+    Rest(Path),
+    /// A hash of the log type, the first of these that is there, and the event's bytes.
+    Uid(Vec<Path>),
+}
+
+/// A piece of a template.
+#[derive(Clone, Debug)]
+pub enum Piece {
+    /// Text as it stands.
+    Text(String),
+    /// The value at a path.
+    Path(Path),
+}
+
+/// One arm of `cases`.
+#[derive(Clone, Debug)]
+pub struct Arm {
+    /// What must hold.
+    pub when: Conditions,
+    /// What then gives the value.
+    pub rule: Rule,
+}
+
+/// What is done to a value, in the order of the fields.
+#[derive(Clone, Debug, Default)]
+pub struct Convert {
+    /// Values (by their text) that mean nothing.
+    pub skip: Vec<String>,
+    /// Cut out of the text.
+    pub cut: Option<Cut>,
+    /// Look-up or arithmetic.
+    pub map: Option<Map>,
+    /// The conversion; where none is written, the target's type decides.
+    pub kind: Option<Kind>,
+}
+
+/// A piece cut out of a text. Lossy.
+#[derive(Clone, Debug)]
+pub enum Cut {
+    /// What stands before the first occurrence.
+    Before(String),
+    /// What stands after the first occurrence.
+    After(String),
+    /// The first group of a regular expression.
+    Capture(regex::Regex),
+}
+
+/// A look-up or arithmetic.
+#[derive(Clone, Debug)]
+pub enum Map {
+    /// By exact text.
+    Enum(Vec<(String, Constant)>),
+    /// By magnitude: the first that holds. Lossy.
+    Bands(Vec<Band>),
+    /// Multiply.
+    Scale(f64),
+}
+
+/// One band of magnitudes.
+#[derive(Clone, Debug)]
+pub struct Band {
+    /// The bound.
+    pub from: f64,
+    /// Whether the bound itself belongs to the band (`at_least`) or not (`above`).
+    pub inclusive: bool,
+    /// What the band gives.
+    pub value: Constant,
+}
+
+/// A conversion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Milliseconds since 1970 from every spelling of time AWS uses.
+    Timestamp,
+    /// A whole number.
+    Integer,
+    /// A number.
+    Float,
+    /// `true`, `"true"`, `"Yes"` and their opposites.
+    Boolean,
+    /// Text of any scalar.
+    String,
+    /// An IP address, nothing else.
+    Ip,
+    /// A host name that is no IP address.
+    Hostname,
+    /// Text in lower case.
+    Lower,
+    /// Text in upper case.
+    Upper,
+    /// What stands after the last slash or backslash.
+    Basename,
+    /// A whole subtree.
+    Json,
+}
+
+/// A constant.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Constant {
+    /// Text.
+    Text(String),
+    /// A whole number.
+    Integer(i64),
+    /// A number.
+    Float(f64),
+    /// True or false.
+    Boolean(bool),
+}
+
+/// A path into the source.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Path {
+    /// Into the event.
+    Event {
+        /// Where it begins.
+        base: Base,
+        /// The steps from there; none is the base itself.
+        steps: Vec<Step>,
+    },
+    /// The key of the member an `each` over an object stands on. (`@value` is `Event` with base `Here` and no steps.)
+    Key,
+    /// What the envelopes told.
+    Envelope(Field),
+    /// The text of a line.
+    Text,
+    /// The mapping's name.
+    LogType,
+}
+
+/// Where a path begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Base {
+    /// The block's `from`, or the element of its `each`.
+    Here,
+    /// The event's root.
+    Root,
+    /// So many bases further out; at least 1.
+    Parent(u8),
+}
+
+/// One step of a path.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// A member of an object.
+    Key(String),
+    /// An element of an array.
+    Index(u32),
+    /// All elements from this one on (`[1..]`); only the last step.
+    From(u32),
+    /// Every element (`[]`).
+    Each,
+}
+
+/// All of these must hold; none is always true.
+#[derive(Clone, Debug, Default)]
+pub struct Conditions(pub Vec<Condition>);
+
+/// One condition.
+#[derive(Clone, Debug)]
+pub enum Condition {
+    /// The value at a path is one of these.
+    Is {
+        /// The path.
+        path: Path,
+        /// One of these.
+        wanted: Vec<Wanted>,
+    },
+    /// One of these holds.
+    Any(Vec<Conditions>),
+    /// Both are there and equal.
+    Same(Path, Path),
+    /// Both are there and differ.
+    Differ(Path, Path),
+}
+
+/// What a condition wants of a value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wanted {
+    /// Equal to this.
+    Equals(Constant),
+    /// A text with this beginning, end and content; at least one of them is given.
+    Text {
+        /// Its beginning.
+        prefix: Option<String>,
+        /// Its end.
+        suffix: Option<String>,
+        /// Somewhere in it.
+        contains: Option<String>,
+    },
+    /// Equal but for the case of its letters.
+    EqualsIgnoreCase(String),
+    /// There, and none of these.
+    AnythingBut(Vec<Wanted>),
+    /// A number that compares so with each of these.
+    Numeric(Vec<(Compare, f64)>),
+    /// There, or not there.
+    Exists(bool),
+}
+
+/// A comparison of numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compare {
+    /// `=`
+    Equal,
+    /// `<`
+    Less,
+    /// `<=`
+    AtMost,
+    /// `>`
+    Greater,
+    /// `>=`
+    AtLeast,
+}
+
+/// A sub-object, or elements of an array of objects.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// What is written; ends in `[]` for an array.
+    pub target: Target,
+    /// Where paths begin.
+    pub from: Option<Path>,
+    /// One element for each member of this, relative to `from`.
+    pub each: Option<Path>,
+    /// What must hold, relative to the element.
+    pub when: Conditions,
+    /// Only if the earlier blocks of the same target gave nothing.
+    pub otherwise: bool,
+    /// What is written.
+    pub body: Body,
+    /// For coverage.
+    pub id: RuleId,
+    /// Where it stands.
+    pub at: At,
+}
+
+/// A string that holds JSON.
+#[derive(Clone, Debug)]
+pub struct Parse {
+    /// Where the string stands, from the root.
+    pub path: Path,
+    /// Leaves found equal below this are consumed: they are kept there.
+    pub twin: Option<Path>,
+    /// For coverage.
+    pub id: RuleId,
+}
+
+/// A leaf that may go.
+#[derive(Clone, Debug)]
+pub struct Ignore {
+    /// Which, from the root; a subtree goes whole.
+    pub path: Path,
+    /// Why.
+    pub why: String,
+    /// For coverage.
+    pub id: RuleId,
+}
+
+/// How lines of text become columns.
+#[derive(Clone, Debug)]
+pub struct Text {
+    /// What separates cells.
+    pub split: Split,
+    /// The default order of columns.
+    pub columns: Vec<String>,
+    /// Cells that mean nothing.
+    pub absent: Vec<String>,
+    /// How a header line begins, if the log type has them.
+    pub header_starts: Option<String>,
+}
+
+/// What separates cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// One or more blanks.
+    Space,
+    /// A tab.
+    Tab,
+    /// A comma.
+    Comma,
+    /// Blanks, but `"..."` and `[...]` are one cell.
+    Quoted,
+}
+
+/// One `[[test]]`.
+#[derive(Clone, Debug)]
+pub struct Test {
+    /// Its name, unique in the mapping.
+    pub name: String,
+    /// A record as a transport hands it over, in any envelope.
+    pub input: String,
+    /// The complete events; one JSON document each.
+    pub expect: Vec<String>,
+    /// When the transport took the record in.
+    pub arrival_ms: Option<i64>,
+    /// Where it stands.
+    pub at: At,
+}
