@@ -19,6 +19,7 @@ mod normalizer;
 mod plan;
 mod repair;
 mod run;
+pub mod selftest;
 mod tape;
 mod text;
 
