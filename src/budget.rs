@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 
 /// A bound on the bytes in flight, shared by all who hold some.
 ///
@@ -18,6 +18,8 @@ struct Inner {
     used: AtomicUsize,
     peak: AtomicUsize,
     waiting: AtomicUsize,
+    /// Held by the intake whose turn it is: without turns, a large item would wait forever behind a stream of small ones.
+    turn: Mutex<()>,
     freed: Notify,
     pressure: Notify,
 }
@@ -34,12 +36,15 @@ impl Budget {
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
         let (used, peak, waiting) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
-        Self(Arc::new(Inner { bytes_max, used, peak, waiting, freed: Notify::new(), pressure: Notify::new() }))
+        let (turn, freed, pressure) = (Mutex::new(()), Notify::new(), Notify::new());
+        Self(Arc::new(Inner { bytes_max, used, peak, waiting, turn, freed, pressure }))
     }
 
     /// Waits until there is room for so many bytes, or until nothing else is in flight, and takes them. While somebody
-    /// waits, lanes are told to flush what is not ripe ([`Budget::pressure`]). Dropping the future midway is safe.
+    /// waits, lanes are told to flush what is not ripe ([`Budget::pressure`]). Those who wait are admitted in the order in
+    /// which they came. Dropping the future midway is safe; the place in the order is then lost.
     pub async fn admit(&self, bytes: usize) -> Charge {
+        let _turn = self.0.turn.lock().await;
         if let Some(charge) = self.try_admit(bytes) {
             return charge;
         }
@@ -62,9 +67,12 @@ impl Budget {
         Charge { budget: self.clone(), bytes }
     }
 
-    /// Completes when an intake begins to wait for room. Dropping the future midway is safe.
+    /// Completes when an intake waits for room: at once if one does already. Dropping the future midway is safe.
     pub async fn pressure(&self) {
-        self.0.pressure.notified().await;
+        let pressure = self.0.pressure.notified();
+        if !self.is_pressed() {
+            pressure.await;
+        }
     }
 
     /// Says whether an intake waits for room now.
@@ -93,6 +101,14 @@ impl Budget {
     }
 }
 
+impl Charge {
+    /// The budget that the bytes are taken from.
+    #[must_use]
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+}
+
 impl Drop for Charge {
     fn drop(&mut self) {
         self.budget.0.used.fetch_sub(self.bytes, Ordering::AcqRel);
@@ -113,5 +129,87 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::{Pin, pin};
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    /// Guards the bound and its two exceptions: what is made from admitted records is charged at once, and an item above
+    /// the whole budget is admitted alone.
+    #[tokio::test]
+    async fn admits_up_to_the_bound_and_a_giant_alone() {
+        let budget = Budget::new(100);
+        let first = budget.admit(60).await;
+        let mut second = pin!(budget.admit(50));
+        assert!(poll(second.as_mut()).is_pending());
+        let derived = budget.charge(500);
+        assert_eq!((budget.used(), budget.peak()), (560, 560));
+        drop(first);
+        assert!(poll(second.as_mut()).is_pending(), "what was derived still counts");
+        drop(derived);
+        let Poll::Ready(second) = poll(second.as_mut()) else { panic!("there is room") };
+        let mut giant = pin!(budget.admit(1000));
+        assert!(poll(giant.as_mut()).is_pending(), "not beside others");
+        drop(second);
+        let Poll::Ready(giant) = poll(giant.as_mut()) else { panic!("alone") };
+        assert_eq!(budget.used(), 1000);
+        drop(giant);
+        assert_eq!((budget.used(), budget.peak()), (0, 1000));
+    }
+
+    /// Guards against starvation: a large item is not overtaken by small ones that would still fit.
+    #[tokio::test]
+    async fn admits_in_the_order_of_asking() {
+        let budget = Budget::new(100);
+        let half = budget.admit(50).await;
+        let mut large = pin!(budget.admit(80));
+        assert!(poll(large.as_mut()).is_pending());
+        let mut small = pin!(budget.admit(10));
+        assert!(poll(small.as_mut()).is_pending(), "it fits, but it is not its turn");
+        drop(half);
+        assert!(poll(small.as_mut()).is_pending());
+        let Poll::Ready(_large) = poll(large.as_mut()) else { panic!("its turn, and room") };
+        assert!(poll(small.as_mut()).is_ready());
+    }
+
+    /// Guards that an intake which gives up neither keeps its turn nor keeps the budget pressed.
+    #[tokio::test]
+    async fn giving_up_passes_the_turn_on() {
+        let budget = Budget::new(100);
+        let _half = budget.admit(50).await;
+        {
+            let mut large = pin!(budget.admit(80));
+            assert!(poll(large.as_mut()).is_pending());
+            assert!(budget.is_pressed());
+        }
+        assert!(!budget.is_pressed());
+        assert!(poll(pin!(budget.admit(10))).is_ready());
+    }
+
+    /// Guards that no pressure is missed: neither that which begins while a lane waits for it, nor that which was there
+    /// before the lane looked.
+    #[tokio::test]
+    async fn pressure_is_seen_before_and_after() {
+        let budget = Budget::new(100);
+        let mut early = pin!(budget.pressure());
+        assert!(poll(early.as_mut()).is_pending());
+        let held = budget.admit(100).await;
+        assert!(poll(early.as_mut()).is_pending(), "a full budget alone presses nobody");
+        let mut waiting = pin!(budget.admit(1));
+        assert!(poll(waiting.as_mut()).is_pending());
+        assert!(poll(early.as_mut()).is_ready());
+        assert!(poll(pin!(budget.pressure())).is_ready(), "still pressed");
+        drop(held);
+        assert!(poll(waiting.as_mut()).is_ready());
+        assert!(poll(pin!(budget.pressure())).is_pending(), "no longer pressed");
     }
 }

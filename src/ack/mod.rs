@@ -7,6 +7,7 @@ mod frontier;
 mod outcome;
 mod position;
 mod receipt;
+mod settlements;
 #[cfg(test)]
 mod tests;
 
@@ -14,3 +15,4 @@ pub use frontier::{ABANDONMENTS_MAX, Frontier, Step};
 pub use outcome::Outcome;
 pub use position::{Position, Sequence};
 pub use receipt::{ChunkId, Receipt, Settled};
+pub use settlements::Settlements;

@@ -19,4 +19,24 @@ impl Outcome {
     pub const fn is_settled(self) -> bool {
         !matches!(self, Self::Abandoned)
     }
+
+    /// The outcome as a number, a worse one larger: what atomics keep.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Delivered => 0,
+            Self::Filtered => 1,
+            Self::DeadLettered => 2,
+            Self::Abandoned => 3,
+        }
+    }
+
+    /// The outcome of a number; of an unknown one the worst.
+    pub(crate) const fn of_code(code: u8) -> Self {
+        match code {
+            0 => Self::Delivered,
+            1 => Self::Filtered,
+            2 => Self::DeadLettered,
+            _ => Self::Abandoned,
+        }
+    }
 }

@@ -37,7 +37,7 @@ struct Chunk {
 impl Receipt {
     /// The first share of a chunk. `tell` is called once, from whichever thread drops the last share; it must not block.
     pub fn new(id: ChunkId, tell: impl Fn(Settled) + Send + Sync + 'static) -> Self {
-        let chunk = Chunk { id, worst: AtomicU8::new(code(Outcome::Delivered)), tell: Box::new(tell) };
+        let chunk = Chunk { id, worst: AtomicU8::new(Outcome::Delivered.code()), tell: Box::new(tell) };
         Self { chunk: Arc::new(chunk), outcome: Outcome::Abandoned }
     }
 
@@ -61,13 +61,13 @@ impl Receipt {
 
 impl Drop for Receipt {
     fn drop(&mut self) {
-        self.chunk.worst.fetch_max(code(self.outcome), Ordering::AcqRel);
+        self.chunk.worst.fetch_max(self.outcome.code(), Ordering::AcqRel);
     }
 }
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        let outcome = outcome(self.worst.load(Ordering::Acquire));
+        let outcome = Outcome::of_code(self.worst.load(Ordering::Acquire));
         (self.tell)(Settled { chunk: self.id, outcome });
     }
 }
@@ -75,23 +75,5 @@ impl Drop for Chunk {
 impl fmt::Debug for Receipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receipt").field("chunk", &self.chunk.id).finish_non_exhaustive()
-    }
-}
-
-const fn code(outcome: Outcome) -> u8 {
-    match outcome {
-        Outcome::Delivered => 0,
-        Outcome::Filtered => 1,
-        Outcome::DeadLettered => 2,
-        Outcome::Abandoned => 3,
-    }
-}
-
-const fn outcome(code: u8) -> Outcome {
-    match code {
-        0 => Outcome::Delivered,
-        1 => Outcome::Filtered,
-        2 => Outcome::DeadLettered,
-        _ => Outcome::Abandoned,
     }
 }

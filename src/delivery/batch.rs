@@ -48,4 +48,16 @@ impl Batch {
     pub fn frames(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.frames.iter().map(|range| self.body.get(range.clone()).unwrap_or_default())
     }
+
+    /// Takes the last entry back.
+    pub(super) fn pop(&mut self) {
+        if let Some(frame) = self.frames.pop() {
+            self.body.truncate(frame.start);
+        }
+    }
+
+    /// A batch of some of the entries: of those that `pick` says yes to by their number.
+    pub(super) fn slice(&self, mut pick: impl FnMut(usize) -> bool) -> Self {
+        Self::of_frames(self.frames().enumerate().filter(|(number, _)| pick(*number)).map(|(_, frame)| frame))
+    }
 }

@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::ack::Receipt;
+use super::Ledger;
+use crate::ack::{Outcome, Receipt};
 use crate::budget::Charge;
 use crate::record::Record;
 
@@ -22,6 +23,34 @@ pub struct Block {
     pub rows: Vec<Row>,
     /// The room taken of the memory budget.
     pub charges: Vec<Charge>,
+    /// How many lanes have yet to speak for each row: `Ledger::new` of the number of lanes that each row is routed to.
+    pub ledger: Ledger,
+}
+
+impl Block {
+    /// A row by its number.
+    #[must_use]
+    pub fn row(&self, row: u32) -> Option<&Row> {
+        self.rows.get(usize::try_from(row).ok()?)
+    }
+
+    /// A record by its number.
+    #[must_use]
+    pub fn record(&self, record: u32) -> Option<&Record> {
+        self.records.get(usize::try_from(record).ok()?)
+    }
+
+    /// An event as sinks see it.
+    #[must_use]
+    pub fn event(&self, row: u32) -> Option<EventView<'_>> {
+        Some(EventView { block: self, row: self.row(row)? })
+    }
+
+    /// Takes note of what became of an event at one lane. Returns the event's outcome over all lanes, the worst of them,
+    /// when the last lane has spoken.
+    pub fn settle(&self, row: u32, outcome: Outcome) -> Option<Outcome> {
+        self.ledger.settle(row, outcome)
+    }
 }
 
 /// One normalized event: where its bytes stand, and what routes and sinks ask about it.

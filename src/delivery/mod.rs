@@ -5,12 +5,28 @@
 
 mod batch;
 mod block;
+mod dead_letter;
+mod filler;
+mod judge;
+mod lane;
+mod ledger;
+mod load;
+mod options;
+mod pace;
+mod schedule;
+mod state;
 mod verdict;
 
 use std::future::Future;
+use std::sync::Arc;
 
 pub use batch::Batch;
 pub use block::{Block, EventView, Parcel, Row};
+pub use dead_letter::{DeadLetter, DeadLetters, DeadReason, LINE_VERSION, What};
+pub use lane::{Lane, run};
+pub use ledger::{Ledger, count_event};
+pub use options::{LaneDefaults, LaneOptions, LaneSettings, OptionsError};
+pub use schedule::{RETRY_AFTER_MAX, Schedule};
 pub use verdict::{Delivery, Disposition, Error, Reason, Verdict, Verdicts};
 
 /// One destination.
@@ -32,4 +48,18 @@ pub trait Sink: Send + Sync + 'static {
     ///
     /// With what stands in the way, and the remedy where it is known.
     fn check(&self) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+impl<S: Sink> Sink for Arc<S> {
+    fn encode(&self, event: EventView<'_>, out: &mut Vec<u8>) {
+        (**self).encode(event, out);
+    }
+
+    fn send(&self, batch: &Batch) -> impl Future<Output = Result<Delivery, Error>> + Send {
+        (**self).send(batch)
+    }
+
+    fn check(&self) -> impl Future<Output = Result<(), Error>> + Send {
+        (**self).check()
+    }
 }

@@ -91,3 +91,11 @@ impl Verdict {
         Self::Refused(Reason { code: code.into(), words: words.into() })
     }
 }
+
+impl Error {
+    /// Says whether the same is to be sent again.
+    #[must_use]
+    pub const fn is_retry(&self) -> bool {
+        matches!(self.disposition, Disposition::Retry { .. })
+    }
+}

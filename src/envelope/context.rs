@@ -105,6 +105,23 @@ impl Context {
         self.spans = [None; Field::ALL.len()];
     }
 
+    /// Becomes a copy of another context, in the buffer it has.
+    pub(super) fn copy_from(&mut self, other: &Self) {
+        self.text.clear();
+        self.text.push_str(&other.text);
+        self.spans = other.spans;
+    }
+
+    /// The bytes of text in it.
+    pub(super) fn text_bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    /// The bytes that its buffer holds on to.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.text.capacity()
+    }
+
     /// What an envelope told under this name, unescaped.
     #[must_use]
     pub fn get(&self, field: Field) -> Option<&str> {

@@ -1,8 +1,37 @@
 //! Envelopes: from the bytes of a record to the events in it. Floor 2, pure.
+//!
+//! [`Peeler::peel`] undoes what stands around the events, in any nesting, until nothing matches any more, and gives
+//! [`Piece`]s: events, things filtered by a named rule, and broken parts whose neighbours live. A record that breaks a bound,
+//! or whose compression is broken, is refused whole ([`Refusal`]). Bad input beyond that is data: it becomes a text event,
+//! with a [`Complaint`]. Bytes are scanned and sliced, never made into a tree; what must be decompressed or unescaped goes
+//! into layers that are reused, and an event's body is a slice of one of them.
+//!
+//! One file per envelope: `codec` (gzip, zlib, zstd), `cloudwatch_logs`, `eventbridge`, `cloudtrail`, `findings`, and
+//! `lines` (documents one after the other, and plain text). `document` tries them on one object.
 
+mod cloudtrail;
+mod cloudwatch_logs;
+mod codec;
 mod context;
+mod document;
+mod eventbridge;
+mod findings;
+mod gzip;
+mod layer;
+mod limits;
+mod lines;
+mod peel;
+mod piece;
+mod scan;
+mod store;
+#[cfg(test)]
+mod tests;
+mod unescape;
 
 pub use context::{Context, Field};
+pub use limits::Limits;
+pub use peel::{Peeled, Peeler};
+pub use piece::{Complaint, Oddity, Piece, Refusal};
 
 /// One occurrence: the bytes of the event, free of its envelopes, and what the envelopes told about it.
 #[derive(Clone, Copy, Debug)]

@@ -1,1 +1,38 @@
-//! where events go to. Floor 7.
+//! Where events go to. Floor 7.
+//!
+//! Every folder has the same files: `options.rs` (what the configuration says), `request.rs` (pure: events to bytes),
+//! `response.rs` (pure: an answer to verdicts), `sink.rs` (the I/O), `tests.rs`. A sink sends once and says what it was
+//! told; retrying, splitting, pausing and pacing are the lane's ([`delivery`](crate::delivery)).
+
+pub mod elastic;
+mod format;
+pub mod splunk_hec;
+
+pub use format::Format;
+
+use crate::http;
+use crate::secret;
+
+/// A sink that cannot be made of what the configuration says.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A secret cannot be had.
+    #[error("{option}: {error}")]
+    Secret {
+        /// Which option.
+        option: &'static str,
+        /// Why.
+        error: secret::Error,
+    },
+    /// The endpoint or the client's options are wrong.
+    #[error(transparent)]
+    Http(#[from] http::Error),
+    /// An option is wrong, or two contradict each other.
+    #[error("{option}: {words}")]
+    Option {
+        /// Which option.
+        option: &'static str,
+        /// What is wrong, and the remedy.
+        words: String,
+    },
+}

@@ -1,0 +1,401 @@
+//! What a lane knows, and how each thing that happens changes it. Synchronous; the times are given.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::filler::Filler;
+use super::judge::{Asked, Fate, Fates, Judgement, Next, Streak, judge};
+use super::load::{Burial, Entry, Load, Meters};
+use super::pace::Pace;
+use super::{Delivery, Error, LaneSettings, Parcel, Reason, Schedule, Sink};
+use crate::ack::Outcome;
+use crate::budget::Budget;
+
+/// The most loads that wait on their own schedule before no more parcels are taken.
+const LATER_LOADS_MAX: usize = 64;
+
+/// The most loads that are on their way to the dead letters before no more requests start.
+const BURIALS_MAX: usize = 16;
+
+/// How often a lane says again that its destination fails, or that it has paused for the same reason.
+const COMPLAINT_EVERY: Duration = Duration::from_mins(1);
+
+/// Something that happens to a lane.
+pub(super) enum Action {
+    /// A parcel came.
+    Parcel(Parcel),
+    /// No more parcels will come.
+    Closed,
+    /// The destination answered, or failed to.
+    Answer(Load, Result<Delivery, Error>),
+    /// These entries lie in the dead letters.
+    Buried(Vec<Entry>),
+    /// The memory budget is pressed.
+    Pressure,
+    /// A time has come.
+    Wake,
+}
+
+/// A lane's state. The loop around it ([`super::run`]) asks what is to be sent and buried, and tells what happened.
+pub(super) struct State {
+    name: Arc<str>,
+    settings: LaneSettings,
+    budget: Budget,
+    meters: Meters,
+    filler: Filler,
+    /// Loads that may go as soon as the pace allows, the oldest first.
+    ready: VecDeque<Load>,
+    /// Loads that wait on their own. At most [`LATER_LOADS_MAX`] before parcels wait, and then as many as are out.
+    later: Vec<(Instant, Load)>,
+    in_flight: usize,
+    to_bury: VecDeque<Burial>,
+    burying: usize,
+    pace: Pace,
+    streak: Streak,
+    pause: Option<Pause>,
+    /// How many entries were accepted so far.
+    accepted: u64,
+    is_closed: bool,
+    /// When the lane last said that its destination fails.
+    complained: Option<Instant>,
+    /// When, and because of which code, it last said that it pauses.
+    pause_said: Option<(Instant, Cow<'static, str>)>,
+}
+
+/// The lane has paused. It ends when an answer shows that the destination was mended.
+struct Pause {
+    probe_entries: usize,
+    probe_at: Instant,
+    /// Set while the answer to a probe is awaited.
+    is_probing: bool,
+}
+
+impl State {
+    pub fn new(
+        name: Arc<str>,
+        settings: LaneSettings,
+        budget: Budget,
+        meters: Meters,
+        seed: u64,
+        now: Instant,
+    ) -> Self {
+        let schedule = Schedule::new(settings.retry_first, settings.retry_max, seed, now.into_std());
+        let pace = Pace::new(settings.requests_in_flight_max.get(), schedule);
+        Self {
+            name,
+            settings,
+            budget,
+            meters,
+            filler: Filler::default(),
+            ready: VecDeque::new(),
+            later: Vec::new(),
+            in_flight: 0,
+            to_bury: VecDeque::new(),
+            burying: 0,
+            pace,
+            streak: Streak::default(),
+            pause: None,
+            accepted: 0,
+            is_closed: false,
+            complained: None,
+            pause_said: None,
+        }
+    }
+
+    /// Says whether the next parcel may be taken from the queue.
+    pub fn wants_parcel(&self) -> bool {
+        !self.is_closed
+            && self.filler.wants_parcel()
+            && self.ready.len() < self.settings.requests_in_flight_max.get()
+            && self.later.len() < LATER_LOADS_MAX
+    }
+
+    /// Says whether pressure on the budget could change anything.
+    pub fn minds_pressure(&self) -> bool {
+        self.filler.is_unripe()
+    }
+
+    /// Says whether everything is settled and nothing more will come.
+    pub fn is_done(&self) -> bool {
+        self.is_closed
+            && self.filler.is_empty()
+            && self.ready.is_empty()
+            && self.later.is_empty()
+            && self.in_flight == 0
+            && self.to_bury.is_empty()
+            && self.burying == 0
+    }
+
+    /// The next time, after now, at which something may be due by itself.
+    pub fn wakes_at(&self, now: Instant) -> Option<Instant> {
+        let later = self.later.iter().map(|(time, _)| *time);
+        let others = [
+            self.pace.not_before(),
+            self.filler.ripens_at(&self.settings),
+            self.pause.as_ref().map(|pause| pause.probe_at),
+        ];
+        later.chain(others.into_iter().flatten()).filter(|time| *time > now).min()
+    }
+
+    /// The next load to send, if one may go now. It is then under way until its [`Action::Answer`].
+    pub fn next_request(&mut self, sink: &impl Sink, now: Instant, now_ms: i64) -> Option<Load> {
+        self.bring_back_later(now);
+        self.fill(sink, now);
+        if self.burying + self.to_bury.len() >= BURIALS_MAX {
+            return None;
+        }
+        let mut load = if self.pause.is_some() { self.next_probe(now)? } else { self.next_ready(now)? };
+        self.in_flight += 1;
+        if load.history.attempts == 0 {
+            load.history.first_ms = now_ms;
+        } else {
+            self.meters.lane.retried.add_count(load.entries.len());
+        }
+        load.history.attempts = load.history.attempts.saturating_add(1);
+        load.history.last_ms = now_ms;
+        load.history.wait_number = self.pace.wait_number();
+        self.meters.lane.requests.add(1);
+        self.meters.lane.bytes.add_count(load.batch.body().len());
+        Some(load)
+    }
+
+    /// The next entries to bury. They are then under way until their [`Action::Buried`].
+    pub fn next_burial(&mut self) -> Option<Burial> {
+        let burial = self.to_bury.pop_front()?;
+        self.burying += 1;
+        Some(burial)
+    }
+
+    /// Takes note of what happened.
+    pub fn apply(&mut self, action: Action, now: Instant) {
+        match action {
+            Action::Parcel(parcel) => self.filler.open(parcel, self.meters.clone()),
+            Action::Closed => self.is_closed = true,
+            Action::Answer(load, answer) => self.answered(load, answer, now),
+            Action::Buried(entries) => {
+                self.burying = self.burying.saturating_sub(1);
+                for entry in entries {
+                    entry.settle(Outcome::DeadLettered);
+                }
+            }
+            Action::Pressure => self.filler.press(),
+            Action::Wake => {}
+        }
+    }
+
+    fn bring_back_later(&mut self, now: Instant) {
+        let due = self.later.extract_if(.., |(time, _)| *time <= now);
+        for (_, load) in due {
+            self.ready.push_front(load);
+        }
+    }
+
+    fn fill(&mut self, sink: &impl Sink, now: Instant) {
+        while self.ready.len() < self.settings.requests_in_flight_max.get() {
+            let Some(load) = self.filler.fill(sink, &self.settings, &self.budget, now) else { break };
+            self.push_fresh(load);
+        }
+        if self.is_closed && self.filler.wants_parcel() {
+            self.filler.press();
+        }
+    }
+
+    fn push_fresh(&mut self, mut load: Load) {
+        load.history.accepted_before = self.accepted;
+        self.ready.push_back(load);
+    }
+
+    fn next_ready(&mut self, now: Instant) -> Option<Load> {
+        if !self.pace.allows(self.in_flight, now) {
+            return None;
+        }
+        if self.ready.is_empty()
+            && let Some(load) = self.filler.ripe(&self.settings, &self.budget, now)
+        {
+            self.push_fresh(load);
+        }
+        self.ready.pop_front()
+    }
+
+    /// A small load to see whether the destination was mended. What was probed in vain goes to the back, so that the
+    /// probes see all that there is.
+    fn next_probe(&mut self, now: Instant) -> Option<Load> {
+        let pause = self.pause.as_ref()?;
+        let (count, due) = (pause.probe_entries, !pause.is_probing && now >= pause.probe_at);
+        if !due {
+            return None;
+        }
+        if let Some(load) = self.filler.ripe(&self.settings, &self.budget, now) {
+            self.push_fresh(load);
+        }
+        let mut load = self.ready.pop_front().or_else(|| self.later.pop().map(|(_, load)| load))?;
+        if load.entries.len() > count {
+            let (first, rest) = load.split(count);
+            self.ready.push_front(rest);
+            load = first;
+        }
+        load.is_probe = true;
+        if let Some(pause) = &mut self.pause {
+            pause.is_probing = true;
+        }
+        Some(load)
+    }
+
+    fn answered(&mut self, load: Load, answer: Result<Delivery, Error>, now: Instant) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if answer.is_err() {
+            self.meters.lane.failures.add(1);
+        }
+        let asked = Asked {
+            entries: load.entries.len(),
+            retries: load.history.retries,
+            others_accepted: self.accepted > load.history.accepted_before,
+        };
+        let is_unreachable = matches!(&answer, Err(error) if error.is_retry());
+        let Judgement { fates, next, slow_down } = judge(asked, answer, &mut self.streak, &self.settings);
+        self.mind_pause(load.is_probe, &next, is_unreachable, now);
+        let accepted_before = self.accepted;
+        let again = self.settle(load, fates);
+        if self.accepted > accepted_before {
+            self.pace.succeeded();
+        }
+        if let Some(asked) = slow_down {
+            self.pace.slow_down(asked, now);
+        }
+        if let Some(load) = again {
+            self.send_again(load, next, now);
+        }
+    }
+
+    /// Carries out what becomes of each entry, and returns what is to be sent again.
+    fn settle(&mut self, mut load: Load, fates: Fates) -> Option<Load> {
+        let entries = std::mem::take(&mut load.entries);
+        let mut kept = Vec::new();
+        let mut burial = Burial { letters: Vec::new(), entries: Vec::new() };
+        let mut settle_one = |number: usize, entry: Entry, fate: Fate| match fate {
+            Fate::Delivered | Fate::Duplicate => {
+                self.accepted += 1;
+                if fate == Fate::Duplicate {
+                    self.meters.lane.duplicates.add(1);
+                }
+                entry.settle(Outcome::Delivered);
+            }
+            Fate::Buried(reason, why) => {
+                burial.letters.push(entry.letter(&self.name, reason, why, &load.history));
+                burial.entries.push(entry);
+            }
+            Fate::Again => kept.push((number, entry)),
+        };
+        match fates {
+            Fates::All(fate) => {
+                for (number, entry) in entries.into_iter().enumerate() {
+                    settle_one(number, entry, fate.clone());
+                }
+            }
+            Fates::Each(fates) => {
+                for (number, (entry, fate)) in entries.into_iter().zip(fates).enumerate() {
+                    settle_one(number, entry, fate);
+                }
+            }
+        }
+        if !burial.entries.is_empty() {
+            self.to_bury.push_back(burial);
+        }
+        (!kept.is_empty()).then(|| load.keep(kept))
+    }
+
+    fn send_again(&mut self, mut load: Load, next: Next, now: Instant) {
+        let was_probe = std::mem::take(&mut load.is_probe);
+        load.history.accepted_before = self.accepted;
+        match next {
+            Next::Go => debug_assert!(false, "nothing is left to be sent again"),
+            Next::Later { after } => {
+                load.history.retries = load.history.retries.saturating_add(1);
+                if let Some(asked) = after {
+                    self.pace.slow_down(asked, now);
+                }
+                let pace = &mut self.pace;
+                let schedule = load.schedule.get_or_insert_with(|| Box::new(pace.fork()));
+                let wait = schedule.next(after);
+                self.later.push((now + wait, load));
+            }
+            Next::Wait { after, why } => {
+                if let Some(wait) = self.pace.failed(load.history.wait_number, after, now) {
+                    self.complain(&why, wait, now);
+                }
+                self.put_back(load, was_probe);
+            }
+            Next::Halves => {
+                self.meters.lane.splits.add(1);
+                load.history.retries = 0;
+                let middle = load.entries.len().div_ceil(2);
+                let (first, second) = load.split(middle);
+                self.ready.push_front(second);
+                self.ready.push_front(first);
+            }
+            Next::Pause { .. } => self.put_back(load, was_probe),
+        }
+    }
+
+    fn put_back(&mut self, load: Load, was_probe: bool) {
+        if was_probe {
+            self.ready.push_back(load);
+        } else {
+            self.ready.push_front(load);
+        }
+    }
+
+    /// Enters, keeps or ends the pause after an answer.
+    fn mind_pause(&mut self, was_probe: bool, next: &Next, is_unreachable: bool, now: Instant) {
+        let probe_at = now + self.settings.pause_probe;
+        match (&mut self.pause, next) {
+            (None, Next::Pause { why, probe_entries }) => {
+                self.meters.lane.pauses.add(1);
+                self.pause = Some(Pause { probe_entries: *probe_entries, probe_at, is_probing: false });
+                self.say_pause(why, now);
+            }
+            (None, _) => {}
+            (Some(pause), next) => {
+                if was_probe {
+                    pause.is_probing = false;
+                    pause.probe_at = probe_at;
+                }
+                if let Next::Pause { probe_entries, .. } = next {
+                    pause.probe_entries = *probe_entries;
+                } else if !is_unreachable && !self.streak.is_full(&self.settings) {
+                    tracing::info!(sink = &*self.name, "lane goes on");
+                    self.pause = None;
+                }
+            }
+        }
+    }
+
+    /// Says why the lane pauses: once, and again now and then where it pauses over and over for the same reason.
+    fn say_pause(&mut self, why: &Reason, now: Instant) {
+        let said = self.pause_said.as_ref();
+        if said.is_some_and(|(time, code)| *code == why.code && now < *time + COMPLAINT_EVERY) {
+            return;
+        }
+        self.pause_said = Some((now, why.code.clone()));
+        tracing::warn!(
+            sink = &*self.name, code = &*why.code, words = why.words, probe_every = ?self.settings.pause_probe,
+            "lane pauses: nothing gets through until this is mended; everything is kept"
+        );
+    }
+
+    /// Says, now and then, that the destination fails.
+    fn complain(&mut self, why: &Reason, wait: Duration, now: Instant) {
+        if self.complained.is_some_and(|time| now < time + COMPLAINT_EVERY) {
+            return;
+        }
+        self.complained = Some(now);
+        tracing::warn!(
+            sink = &*self.name, code = &*why.code, words = why.words, wait = ?wait,
+            "destination accepts nothing; the lane tries again until it does"
+        );
+    }
+}

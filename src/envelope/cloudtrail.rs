@@ -1,0 +1,33 @@
+//! CloudTrail: `{"Records": [..]}`, as log files and some forwarders write it.
+//!
+//! S3 notifications and the events that SQS, SNS, Kinesis and DynamoDB hand to Lambda functions have the same shape and are
+//! something else: only elements that carry CloudTrail's four required fields are opened (CloudTrail User Guide, "Record
+//! contents").
+
+use super::document::Document;
+use super::layer::Span;
+use super::scan;
+
+const REQUIRED: [&str; 4] = ["eventTime", "eventSource", "eventName", "eventID"];
+
+/// The list of records, if the object is a CloudTrail log file. An empty list counts: it may be one.
+pub(super) fn recognise<'d>(document: &Document<'d>) -> Option<Span<'d>> {
+    if document.members.all().len() != 1 {
+        return None;
+    }
+    let array = document.part("Records")?;
+    let count = scan::objects_in(array.bytes)?;
+    (count == 0 || begins_with_a_record(array)).then_some(array)
+}
+
+fn begins_with_a_record(array: Span<'_>) -> bool {
+    // A record has more members than an envelope, and so more than a list of members holds: all keys are looked at.
+    let start = scan::blanks(array.bytes, 1);
+    let mut found = [false; REQUIRED.len()];
+    let scanned = scan::each_member(array.bytes, start, |key, _| {
+        for (required, found) in REQUIRED.iter().zip(&mut found) {
+            *found |= array.bytes.get(key.clone()) == Some(required.as_bytes());
+        }
+    });
+    scanned.is_ok() && found.iter().all(|found| *found)
+}

@@ -1,0 +1,297 @@
+//! A structural scan of JSON over its bytes: where values begin and end, and nothing about what they mean.
+//!
+//! Strict about structure (quotes, colons, commas, brackets), lenient about the rest: a number is any run of the characters
+//! that numbers are written with, and escapes in strings are not looked at. Never recursive: what is open is one bit a level.
+
+use std::ops::Range;
+
+/// A byte of one in each byte of a word.
+pub(super) const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = ONES * 0x80;
+
+/// The most members of an object that are looked at for an envelope. The envelopes have a dozen at most.
+const MEMBERS_MAX: usize = 24;
+
+/// The structure breaks at this byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Broken {
+    pub(super) at: usize,
+}
+
+/// The members of an object: key (between its quotes, still escaped) and value, as ranges of the object.
+#[derive(Clone, Debug)]
+pub(super) struct Members {
+    list: [(Range<usize>, Range<usize>); MEMBERS_MAX],
+    count: usize,
+}
+
+impl Members {
+    pub(super) fn new() -> Self {
+        Self { list: [const { (0..0, 0..0) }; MEMBERS_MAX], count: 0 }
+    }
+
+    /// The members, or none where there are more of them than an envelope has.
+    pub(super) fn all(&self) -> &[(Range<usize>, Range<usize>)] {
+        self.list.get(..self.count).unwrap_or_default()
+    }
+
+    /// The value of the first member with this key.
+    pub(super) fn value(&self, bytes: &[u8], key: &[u8]) -> Option<Range<usize>> {
+        let is_named = |(name, _): &&(Range<usize>, _)| name.len() == key.len() && bytes.get(name.clone()) == Some(key);
+        self.all().iter().find(is_named).map(|(_, value)| value.clone())
+    }
+
+    /// Says whether a key stands there twice.
+    pub(super) fn repeat_a_key(&self, bytes: &[u8]) -> bool {
+        let key = |(name, _): &(Range<usize>, _)| bytes.get(name.clone());
+        let all = self.all();
+        all.iter()
+            .enumerate()
+            .any(|(number, member)| all.iter().skip(number + 1).any(|later| key(later) == key(member)))
+    }
+
+    fn push(&mut self, key: Range<usize>, value: Range<usize>) {
+        if let Some(place) = self.list.get_mut(self.count) {
+            *place = (key, value);
+        }
+        self.count = self.count.saturating_add(1);
+    }
+}
+
+/// Scans the object that begins here. Gives its end, and its members, counted from where the object begins.
+pub(super) fn object(bytes: &[u8], at: usize, members: &mut Members) -> Result<usize, Broken> {
+    members.count = 0;
+    each_member(bytes, at, |key, value| members.push(key.start - at..key.end - at, value.start - at..value.end - at))
+}
+
+/// Scans the object that begins here, and shows each member: key (between its quotes) and value. Gives its end.
+pub(super) fn each_member(
+    bytes: &[u8],
+    at: usize,
+    mut show: impl FnMut(Range<usize>, Range<usize>),
+) -> Result<usize, Broken> {
+    let mut at = blanks(bytes, expect(bytes, at, b'{')?);
+    if bytes.get(at) == Some(&b'}') {
+        return Ok(at + 1);
+    }
+    loop {
+        let key_end = string(bytes, at)?;
+        let start = colon(bytes, key_end)?;
+        let end = value(bytes, start)?;
+        show(at + 1..key_end - 1, start..end);
+        at = blanks(bytes, end);
+        match bytes.get(at) {
+            Some(b',') => at = blanks(bytes, at + 1),
+            Some(b'}') => return Ok(at + 1),
+            _ => return Err(Broken { at }),
+        }
+    }
+}
+
+/// The elements of an array, one after the other.
+#[derive(Debug)]
+pub(super) struct Elements<'b> {
+    bytes: &'b [u8],
+    at: usize,
+}
+
+impl<'b> Elements<'b> {
+    /// The elements of the array that these bytes are; `None` where they are no array.
+    pub(super) fn of(bytes: &'b [u8]) -> Option<Self> {
+        let at = expect(bytes, 0, b'[').ok()?;
+        Some(Self { bytes, at })
+    }
+
+    /// The next element, and its members where it is an object. `None` behind the last.
+    pub(super) fn next(&mut self, members: &mut Members) -> Option<Result<Range<usize>, Broken>> {
+        let at = blanks(self.bytes, self.at);
+        let start = match self.bytes.get(at) {
+            Some(b']') => return None,
+            Some(b',') => blanks(self.bytes, at + 1),
+            _ => at,
+        };
+        let end = match self.bytes.get(start) {
+            Some(b'{') => object(self.bytes, start, members),
+            _ => value(self.bytes, start),
+        };
+        Some(end.map(|end| {
+            self.at = end;
+            start..end
+        }))
+    }
+}
+
+/// How many elements an array of objects has; `None` where something else is among them.
+pub(super) fn objects_in(array: &[u8]) -> Option<usize> {
+    let mut at = blanks(array, expect(array, 0, b'[').ok()?);
+    let mut count = 0;
+    while array.get(at) == Some(&b'{') {
+        count += 1;
+        at = blanks(array, value(array, at).ok()?);
+        if array.get(at) == Some(&b',') {
+            at = blanks(array, at + 1);
+        }
+    }
+    (array.get(at) == Some(&b']')).then_some(count)
+}
+
+/// Scans the value that begins here, however deep. Gives its end.
+pub(super) fn value(bytes: &[u8], at: usize) -> Result<usize, Broken> {
+    let mut open = Open::default();
+    let mut at = at;
+    loop {
+        at = match bytes.get(at) {
+            Some(b'"') => string(bytes, at)?,
+            Some(b'{') => {
+                let inside = blanks(bytes, at + 1);
+                if bytes.get(inside) == Some(&b'}') {
+                    inside + 1
+                } else {
+                    open.push(true);
+                    at = colon(bytes, string(bytes, inside)?)?;
+                    continue;
+                }
+            }
+            Some(b'[') => {
+                let inside = blanks(bytes, at + 1);
+                if bytes.get(inside) == Some(&b']') {
+                    inside + 1
+                } else {
+                    open.push(false);
+                    at = inside;
+                    continue;
+                }
+            }
+            _ => scalar(bytes, at)?,
+        };
+        loop {
+            let Some(in_object) = open.last() else { return Ok(at) };
+            at = blanks(bytes, at);
+            match (bytes.get(at), in_object) {
+                (Some(b','), true) => {
+                    at = colon(bytes, string(bytes, blanks(bytes, at + 1))?)?;
+                    break;
+                }
+                (Some(b','), false) => {
+                    at = blanks(bytes, at + 1);
+                    break;
+                }
+                (Some(b'}'), true) | (Some(b']'), false) => {
+                    open.pop();
+                    at += 1;
+                }
+                _ => return Err(Broken { at }),
+            }
+        }
+    }
+}
+
+/// The first byte from here on that JSON does not take for blank.
+pub(super) fn blanks(bytes: &[u8], at: usize) -> usize {
+    let mut at = at;
+    while let Some(b' ' | b'\n' | b'\t' | b'\r') = bytes.get(at) {
+        at += 1;
+    }
+    at
+}
+
+/// What stands between the quotes of a JSON string; `None` where the value is no string.
+pub(super) fn string_content(value: &[u8]) -> Option<&[u8]> {
+    value.strip_prefix(b"\"")?.strip_suffix(b"\"")
+}
+
+/// How many bytes of a little-endian word stand before the first that equals the byte that `needle` repeats; 8 if none.
+pub(super) fn first_hit(word: u64, needle: u64) -> usize {
+    place_of(zero_bytes(word ^ needle))
+}
+
+/// Scans the string whose opening quote stands here. A line end inside is no string: it is a line that was cut.
+fn string(bytes: &[u8], at: usize) -> Result<usize, Broken> {
+    let mut at = expect(bytes, at, b'"')?;
+    loop {
+        while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+            let word = u64::from_le_bytes(*chunk);
+            // A false hit of this trick stands only behind a true one of the same needle, so the first hit is true.
+            let hits = zero_bytes(word ^ (ONES * u64::from(b'"')))
+                | zero_bytes(word ^ (ONES * u64::from(b'\\')))
+                | zero_bytes(word ^ (ONES * u64::from(b'\n')));
+            at += place_of(hits);
+            if hits != 0 {
+                break;
+            }
+        }
+        match bytes.get(at) {
+            Some(b'"') => return Ok(at + 1),
+            Some(b'\\') => at += 2,
+            Some(b'\n') | None => return Err(Broken { at: at.min(bytes.len()) }),
+            Some(_) => at += 1,
+        }
+    }
+}
+
+/// Scans a number or one of the three words.
+fn scalar(bytes: &[u8], at: usize) -> Result<usize, Broken> {
+    let rest = bytes.get(at..).unwrap_or_default();
+    let length = match rest.first() {
+        Some(b't') if rest.starts_with(b"true") => 4,
+        Some(b'f') if rest.starts_with(b"false") => 5,
+        Some(b'n') if rest.starts_with(b"null") => 4,
+        Some(b'-' | b'0'..=b'9') => {
+            let is_numeric = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+            rest.iter().position(|byte| !is_numeric(byte)).unwrap_or(rest.len())
+        }
+        _ => return Err(Broken { at: at.min(bytes.len()) }),
+    };
+    Ok(at + length)
+}
+
+/// The value behind the colon that follows a key.
+fn colon(bytes: &[u8], at: usize) -> Result<usize, Broken> {
+    Ok(blanks(bytes, expect(bytes, blanks(bytes, at), b':')?))
+}
+
+fn expect(bytes: &[u8], at: usize, byte: u8) -> Result<usize, Broken> {
+    if bytes.get(at) == Some(&byte) { Ok(at + 1) } else { Err(Broken { at: at.min(bytes.len()) }) }
+}
+
+/// Sets the high bit of each byte that is zero.
+fn zero_bytes(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word & HIGHS
+}
+
+/// The number of the lowest byte whose high bit is set; 8 if none is.
+fn place_of(hits: u64) -> usize {
+    usize::try_from(hits.trailing_zeros() / 8).unwrap_or(8)
+}
+
+/// What is open: one bit a level, set for an object. The upper 64 levels need no memory of their own.
+#[derive(Default)]
+struct Open {
+    depth: usize,
+    top: u64,
+    below: Vec<u64>,
+}
+
+impl Open {
+    fn push(&mut self, is_object: bool) {
+        if self.depth > 0 && self.depth.is_multiple_of(64) {
+            self.below.push(self.top);
+        }
+        self.top = self.top << 1 | u64::from(is_object);
+        self.depth += 1;
+    }
+
+    fn pop(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+        self.top >>= 1;
+        if self.depth.is_multiple_of(64)
+            && let Some(top) = self.below.pop()
+        {
+            self.top = top;
+        }
+    }
+
+    fn last(&self) -> Option<bool> {
+        (self.depth > 0).then_some(self.top & 1 == 1)
+    }
+}

@@ -1,0 +1,198 @@
+//! The set of mapping files: those in the binary, and those of a directory over them.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::ast::{At, Mapping};
+use super::document::{self, Table as Document};
+use super::error::{Error, Errors};
+use super::load::{self, Draft};
+use super::{check, structure, ties};
+use crate::ocsf::Table;
+
+/// The texts of mapping files, by name. What a name ends in says what a file is: `common.toml`, `base.toml`, tests
+/// (`<name>.tests.toml`), or else the mapping of a log type.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    files: Vec<File>,
+}
+
+#[derive(Clone, Debug)]
+struct File {
+    name: Arc<str>,
+    text: Cow<'static, str>,
+    is_embedded: bool,
+}
+
+/// What a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Common,
+    Base,
+    Tests,
+    LogType,
+}
+
+/// All mappings, read, merged and checked.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// One mapping for each log type.
+    pub log_types: Vec<Mapping>,
+    /// The mapping of what no other mapping takes: it has no match, and its class is the base event.
+    pub base: Mapping,
+}
+
+impl Sources {
+    /// Files laid over these, as `(name, text)`. One of the same log type, or of the same role (`common.toml`,
+    /// `base.toml`), replaces the embedded one and its tests.
+    #[must_use]
+    pub fn with_directory(mut self, files: Vec<(String, String)>) -> Self {
+        let files = files.into_iter().map(|(name, text)| File {
+            name: name.into(),
+            text: Cow::Owned(text),
+            is_embedded: false,
+        });
+        self.files.extend(files);
+        self
+    }
+
+    /// Reads, merges and checks all files.
+    pub fn load(&self, table: &Table) -> Result<Loaded, Errors> {
+        self.load_checked_by(|draft| check::errors(draft, table))
+    }
+
+    /// As [`Sources::load`], with a check of the classes that a test may leave out.
+    pub(super) fn load_checked_by(&self, check: impl Fn(&Draft) -> Vec<Error>) -> Result<Loaded, Errors> {
+        let mut errors = Vec::new();
+        let drafts = self.drafts(&mut errors);
+        let (mut log_types, mut base) = (Vec::new(), None);
+        for (role, draft) in drafts {
+            errors.extend(structure::errors(&draft));
+            errors.extend(check(&draft));
+            match role {
+                Role::Base => base = Some(draft.mapping),
+                Role::LogType | Role::Common | Role::Tests => log_types.push(draft.mapping),
+            }
+        }
+        errors.extend(ties::errors(&log_types.iter().collect::<Vec<_>>()));
+        let order = |name: &str| self.files.iter().position(|file| *file.name == *name);
+        errors.sort_by_key(|error| (order(&error.at.file), error.at.line, error.at.column));
+        errors.dedup();
+        match base {
+            Some(base) if errors.is_empty() => Ok(Loaded { log_types, base }),
+            Some(_) | None => Err(Errors(errors)),
+        }
+    }
+
+    fn drafts(&self, errors: &mut Vec<Error>) -> Vec<(Role, Draft)> {
+        let parsed = self.parsed(errors);
+        let chosen = chosen(&parsed, errors);
+        let empty = Document::default();
+        let common =
+            chosen.iter().find(|(file, _)| role(&file.name) == Role::Common).map_or(&empty, |(_, table)| *table);
+        let common_errors = load::common_errors(common);
+        // The mistakes of common.toml are told once, not again for every file that takes its rules.
+        let common = if common_errors.is_empty() { common } else { &empty };
+        errors.extend(common_errors);
+        let mut drafts = Vec::new();
+        for (file, table) in &chosen {
+            let role = role(&file.name);
+            if matches!(role, Role::Common | Role::Tests) {
+                continue;
+            }
+            let beside = tests_name(&file.name);
+            let tests =
+                parsed.iter().find(|(other, _)| *other.name == *beside && other.is_embedded == file.is_embedded);
+            match load::draft(&file.name, table, common, tests.map(|(_, table)| table)) {
+                Ok(draft) => {
+                    errors.extend(match_errors(role, &draft));
+                    drafts.push((role, draft));
+                }
+                Err(found) => errors.extend(found),
+            }
+        }
+        if !chosen.iter().any(|(file, _)| role(&file.name) == Role::Base) {
+            let at = At { file: "base.toml".into(), line: 1, column: 1 };
+            errors.push(Error::new(&at, "there is no base mapping"));
+        }
+        drafts
+    }
+
+    fn parsed(&self, errors: &mut Vec<Error>) -> Vec<(&File, Document)> {
+        let mut parsed = Vec::new();
+        for file in &self.files {
+            match document::read(&file.name, &file.text) {
+                Ok(table) => parsed.push((file, table)),
+                Err(found) => errors.extend(found),
+            }
+        }
+        parsed
+    }
+}
+
+/// The files that count: of each log type and role one, a directory's before the embedded.
+fn chosen<'f>(parsed: &'f [(&'f File, Document)], errors: &mut Vec<Error>) -> Vec<(&'f File, &'f Document)> {
+    let mut taken: BTreeMap<String, usize> = BTreeMap::new();
+    let mut chosen: Vec<(&File, &Document)> = Vec::new();
+    for (file, table) in parsed {
+        let key = match role(&file.name) {
+            Role::Tests => {
+                let beside = |other: &&(&File, Document)| tests_name(&other.0.name) == *file.name;
+                if !parsed.iter().any(|other| beside(&other) && other.0.is_embedded == file.is_embedded) {
+                    let at = At { file: Arc::clone(&file.name), line: 1, column: 1 };
+                    errors.push(Error::new(&at, "there is no mapping beside these tests"));
+                }
+                continue;
+            }
+            Role::Common => "common.toml".to_owned(),
+            Role::Base => "base.toml".to_owned(),
+            // A file without a log type stands for itself; reading it says what it lacks.
+            Role::LogType => {
+                load::log_type(table).map_or_else(|| file.name.to_string(), |name| format!("log type {name}"))
+            }
+        };
+        match taken.get(&key).and_then(|place| Some((*place, *chosen.get(*place)?))) {
+            Some((place, (earlier, _))) if earlier.is_embedded && !file.is_embedded => {
+                if let Some(slot) = chosen.get_mut(place) {
+                    *slot = (file, table);
+                }
+            }
+            Some((_, (earlier, _))) => {
+                let at = At { file: Arc::clone(&file.name), line: 1, column: 1 };
+                errors.push(Error::new(&at, format!("`{}` maps the same log type", earlier.name)));
+            }
+            None => {
+                taken.insert(key, chosen.len());
+                chosen.push((file, table));
+            }
+        }
+    }
+    chosen
+}
+
+/// A log type is recognised by something, the base by nothing.
+fn match_errors(role: Role, draft: &Draft) -> Option<Error> {
+    match (role, draft.mapping.matches.first()) {
+        (Role::Base, Some(found)) => {
+            Some(Error::new(&found.at, "the base mapping takes what no other takes: it has no match"))
+        }
+        (Role::LogType, None) => Some(Error::new(&draft.at, "the mapping has no `[[match]]`")),
+        _ => None,
+    }
+}
+
+fn role(name: &str) -> Role {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    match last {
+        "common.toml" => Role::Common,
+        "base.toml" => Role::Base,
+        _ if last.ends_with(".tests.toml") => Role::Tests,
+        _ => Role::LogType,
+    }
+}
+
+/// The name of the file of tests beside a mapping.
+fn tests_name(name: &str) -> String {
+    format!("{}.tests.toml", name.strip_suffix(".toml").unwrap_or(name))
+}

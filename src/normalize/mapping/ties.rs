@@ -1,0 +1,141 @@
+//! Two mappings must never claim one event with equal right: matches of equally many conditions exclude each other, and
+//! do so visibly, in their conditions on one path.
+
+use super::ast::{Base, Compare, Condition, Conditions, Constant, Keys, Mapping, Match, Path, Step, Wanted};
+use super::condition::constant_text;
+use super::error::Error;
+
+/// The ties between all mappings, each told at the later of its two places.
+pub(super) fn errors(mappings: &[&Mapping]) -> Vec<Error> {
+    let mut errors = Vec::new();
+    for (place, later) in mappings.iter().enumerate() {
+        for earlier in mappings.iter().take(place) {
+            // Lines of text and JSON documents are never one event.
+            if earlier.text.is_some() != later.text.is_some() {
+                continue;
+            }
+            let keys = if earlier.keys == later.keys { earlier.keys } else { Keys::AnyInitial };
+            for (first, second) in pairs(earlier, later) {
+                if !exclude(&first.when, &second.when, keys) {
+                    errors.push(tie(first, second));
+                }
+            }
+        }
+    }
+    errors
+}
+
+/// All pairs of matches of equally many conditions.
+fn pairs<'m>(earlier: &'m Mapping, later: &'m Mapping) -> impl Iterator<Item = (&'m Match, &'m Match)> {
+    earlier
+        .matches
+        .iter()
+        .flat_map(|first| later.matches.iter().map(move |second| (first, second)))
+        .filter(|(first, second)| first.when.0.len() == second.when.0.len())
+}
+
+fn tie(first: &Match, second: &Match) -> Error {
+    let at = &first.at;
+    let words = format!(
+        "this match and the one at {}:{}:{} have equally many conditions and do not exclude each other",
+        at.file, at.line, at.column,
+    );
+    Error::new(&second.at, words)
+}
+
+/// Whether no event can meet both.
+fn exclude(left: &Conditions, right: &Conditions, keys: Keys) -> bool {
+    left.0.iter().any(|left| right.0.iter().any(|right| contradict(left, right, keys)))
+}
+
+fn contradict(left: &Condition, right: &Condition, keys: Keys) -> bool {
+    match (left, right) {
+        (Condition::Any(tables), other) | (other, Condition::Any(tables)) => {
+            tables.iter().all(|table| table.0.iter().any(|condition| contradict(condition, other, keys)))
+        }
+        (Condition::Is { path: left_path, wanted: left }, Condition::Is { path: right_path, wanted: right }) => {
+            same_path(left_path, right_path, keys)
+                && left.iter().all(|left| right.iter().all(|right| disjoint(left, right)))
+        }
+        _ => false,
+    }
+}
+
+/// Whether two paths of matches lead to one place. Their base is the root, however it is written.
+fn same_path(left: &Path, right: &Path, keys: Keys) -> bool {
+    let (Path::Event { base: left_base, steps: left }, Path::Event { base: right_base, steps: right }) = (left, right)
+    else {
+        return left == right;
+    };
+    let is_root = |base: &Base| matches!(base, Base::Here | Base::Root);
+    is_root(left_base)
+        && is_root(right_base)
+        && left.len() == right.len()
+        && left.iter().zip(right).all(|steps| match steps {
+            (Step::Key(left), Step::Key(right)) if keys == Keys::AnyInitial => equal_but_initial(left, right),
+            (left, right) => left == right,
+        })
+}
+
+fn equal_but_initial(left: &str, right: &str) -> bool {
+    let (mut left, mut right) = (left.chars(), right.chars());
+    let initials = match (left.next(), right.next()) {
+        (Some(left), Some(right)) => left.eq_ignore_ascii_case(&right),
+        (left, right) => left == right,
+    };
+    initials && left.eq(right)
+}
+
+/// Whether no value is wanted by both.
+fn disjoint(left: &Wanted, right: &Wanted) -> bool {
+    match (left, right) {
+        (Wanted::Exists(left), Wanted::Exists(right)) => left != right,
+        // All other operators want something that is there.
+        (Wanted::Exists(exists), _) | (_, Wanted::Exists(exists)) => !exists,
+        (Wanted::Equals(constant), other) | (other, Wanted::Equals(constant)) => !holds(other, constant),
+        (Wanted::EqualsIgnoreCase(text), Wanted::EqualsIgnoreCase(other)) => {
+            text.to_lowercase() != other.to_lowercase()
+        }
+        (
+            Wanted::Text { prefix: left_prefix, suffix: left_suffix, .. },
+            Wanted::Text { prefix: right_prefix, suffix: right_suffix, .. },
+        ) => {
+            differ(left_prefix.as_deref(), right_prefix.as_deref(), |long, short| long.starts_with(short))
+                || differ(left_suffix.as_deref(), right_suffix.as_deref(), |long, short| long.ends_with(short))
+        }
+        _ => false,
+    }
+}
+
+/// Whether two beginnings (or ends) can not be those of one text.
+fn differ(left: Option<&str>, right: Option<&str>, agrees: impl Fn(&str, &str) -> bool) -> bool {
+    match (left, right) {
+        (Some(left), Some(right)) => !agrees(left, right) && !agrees(right, left),
+        _ => false,
+    }
+}
+
+/// Whether a constant is what is wanted.
+fn holds(wanted: &Wanted, constant: &Constant) -> bool {
+    let text = constant_text(constant);
+    match wanted {
+        Wanted::Equals(other) => constant_text(other) == text,
+        Wanted::Text { prefix, suffix, contains } => {
+            prefix.as_ref().is_none_or(|prefix| text.starts_with(prefix))
+                && suffix.as_ref().is_none_or(|suffix| text.ends_with(suffix))
+                && contains.as_ref().is_none_or(|contains| text.contains(contains))
+        }
+        Wanted::EqualsIgnoreCase(other) => other.to_lowercase() == text.to_lowercase(),
+        Wanted::AnythingBut(others) => !others.iter().any(|other| holds(other, constant)),
+        Wanted::Numeric(compares) => text.parse::<f64>().is_ok_and(|number| {
+            compares.iter().all(|(compare, bound)| match compare {
+                Compare::Equal => (number - bound).abs() < f64::EPSILON,
+                Compare::Less => number < *bound,
+                Compare::AtMost => number <= *bound,
+                Compare::Greater => number > *bound,
+                Compare::AtLeast => number >= *bound,
+            })
+        }),
+        Wanted::Exists(exists) => *exists,
+    }
+}

@@ -1,0 +1,38 @@
+//! In which form events are delivered, and text as JSON.
+
+use schemars::JsonSchema;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+
+/// In which form a sink delivers events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// As OCSF.
+    #[default]
+    Ocsf,
+    /// As AWS wrote them, for the SIEM's own AWS add-on.
+    Raw,
+}
+
+/// Appends text as a JSON string. What is no UTF-8 is replaced by U+FFFD: JSON has no way to carry it.
+pub(super) fn push_string(text: &[u8], out: &mut Vec<u8>) {
+    let text = String::from_utf8_lossy(text);
+    // Writing a string into memory does not fail.
+    let _written = serde_json::to_writer(out, &*text);
+}
+
+/// Appends text as it stands if it is a JSON object or array, in one line, and as a JSON string otherwise.
+pub(super) fn push_json_or_string(text: &[u8], out: &mut Vec<u8>) {
+    if !is_object_or_array(text) {
+        push_string(text, out);
+        return;
+    }
+    // In valid JSON a line break stands only between tokens, where a space means the same.
+    out.extend(text.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
+}
+
+fn is_object_or_array(text: &[u8]) -> bool {
+    let begins = matches!(text.trim_ascii_start().first(), Some(b'{' | b'['));
+    begins && std::str::from_utf8(text).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
+}
