@@ -14,17 +14,17 @@ pub(super) fn look<T: Trace>(run: &mut Run<'_, '_, T>) {
     }
 }
 
-/// The mapping whose match has the most conditions of those that hold, among mappings of text or among the others.
+/// The number of the plan whose match has the most conditions of those that hold, and how many, among the wanted plans.
 pub(super) fn best<'r, 'a: 'r, T: Trace>(
     mappings: &'r Mappings,
     run: &mut Run<'r, 'a, T>,
     wanted: impl Fn(&Plan) -> bool,
-) -> Option<(&'r Plan, usize)> {
-    let mut best: Option<(&Plan, usize)> = None;
-    for plan in mappings.plans.iter().filter(|plan| wanted(plan)) {
+) -> Option<(usize, usize)> {
+    let mut best: Option<(usize, usize)> = None;
+    for (number, plan) in mappings.plans.iter().enumerate().filter(|(_, plan)| wanted(plan)) {
         for known in &plan.matches {
             if best.is_none_or(|(_, weight)| known.weight > weight) && run.holds(&known.when) {
-                best = Some((plan, known.weight));
+                best = Some((number, known.weight));
             }
         }
     }

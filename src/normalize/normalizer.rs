@@ -28,6 +28,7 @@ pub struct Normalizer {
     parser: ParserBuffers,
     body: Vec<u8>,
     repaired: Vec<u8>,
+    repaired_body: Vec<u8>,
     inner: Vec<u8>,
     tape: Tape<'static>,
     inner_tape: Tape<'static>,
@@ -47,7 +48,10 @@ struct Embedded {
 
 impl std::fmt::Debug for Normalizer {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Normalizer").field("mappings", &self.mappings.log_types().count()).finish_non_exhaustive()
+        formatter
+            .debug_struct("Normalizer")
+            .field("mappings", &self.mappings.log_types().count())
+            .finish_non_exhaustive()
     }
 }
 
@@ -76,6 +80,7 @@ impl Normalizer {
             parser: ParserBuffers::with_max_depth(BODY_BYTES_USUAL, DEPTH_MAX),
             body: Vec::new(),
             repaired: Vec::new(),
+            repaired_body: Vec::new(),
             inner: Vec::new(),
             tape: Tape(Vec::new()),
             inner_tape: Tape(Vec::new()),
@@ -104,7 +109,7 @@ impl Normalizer {
         out: &mut Vec<u8>,
         trace: &mut T,
     ) -> (Normalized, Option<Arc<str>>, Leaves) {
-        let Self { mappings, parser, body, repaired, inner, tape, inner_tape, buffers, embedded } = self;
+        let Self { mappings, parser, body, repaired, repaired_body, inner, tape, inner_tape, buffers, embedded } = self;
         let mut complaints = Complaints::default();
         let digest: [u8; 32] = Sha256::digest(event.body).into();
         let text: Cow<'_, str> = match event.form {
@@ -131,7 +136,7 @@ impl Normalizer {
                     Err(()) => {
                         repaired.clear();
                         repair(event.body, repaired);
-                        match parse(repaired, body, desk.parser, Tape(Vec::new())) {
+                        match parse(repaired, repaired_body, desk.parser, Tape(Vec::new())) {
                             Ok(parsed) => {
                                 nodes = parsed;
                                 complaints.add(Complaint::JsonRepaired);
@@ -154,8 +159,7 @@ impl Normalizer {
         *inner_tape = inner_nodes.reset();
         let Made { log_type, outcome, mapping, leaves } = made;
         let Outcome { class_uid, severity_id, time_ms, account, region } = outcome;
-        let normalized =
-            Normalized { log_type, class_uid, severity_id, time_ms, account, region, digest, complaints };
+        let normalized = Normalized { log_type, class_uid, severity_id, time_ms, account, region, digest, complaints };
         (normalized, mapping, leaves)
     }
 }
@@ -169,12 +173,7 @@ struct Made {
 }
 
 /// Parses `text` in `buffer`, where strings are unescaped in place.
-fn parse<'b>(
-    text: &[u8],
-    buffer: &'b mut Vec<u8>,
-    parser: &mut ParserBuffers,
-    tape: Tape<'_>,
-) -> Result<Tape<'b>, ()> {
+fn parse<'b>(text: &[u8], buffer: &'b mut Vec<u8>, parser: &mut ParserBuffers, tape: Tape<'_>) -> Result<Tape<'b>, ()> {
     buffer.clear();
     buffer.extend_from_slice(text);
     buffer.resize(text.len().saturating_add(INPUT_PADDING), 0);
@@ -183,7 +182,7 @@ fn parse<'b>(
     Ok(tape)
 }
 
-impl Desk<'_> {
+impl<'d> Desk<'d> {
     /// A JSON document on its tape.
     #[expect(clippy::too_many_arguments, reason = "the lent buffers of one event")]
     fn json<'a, T: Trace>(
@@ -202,8 +201,8 @@ impl Desk<'_> {
             let mut run = Run::new(subject.input(&mappings.detector, &tape.0, ""), self.buffers, trace);
             detect::look(&mut run);
             let ocsf = detect::is_ocsf(&mappings.ocsf, &run);
-            let plan = detect::best(mappings, &mut run, |plan| plan.layout.is_none()).map(|(plan, _)| plan);
-            (plan, ocsf)
+            let plan = detect::best(mappings, &mut run, |plan| plan.layout.is_none());
+            (plan.and_then(|(plan, _)| mappings.plans.get(plan)), ocsf)
         };
         if let Some(ocsf) = ocsf {
             return self.pass(subject.body, &ocsf, out);
@@ -223,17 +222,15 @@ impl Desk<'_> {
         complaints: &mut Complaints,
     ) -> Made
     where
-        Self: 'a,
+        'd: 'a,
     {
         let mappings = self.mappings;
         let line = subject.text.unwrap_or_default();
         let header = subject.context.get(Field::Header);
-        let mut best: Option<(&Plan, usize)> = None;
+        let mut best: Option<(usize, usize)> = None;
         for plan in &mappings.plans {
             let Some(layout) = &plan.layout else { continue };
-            let mut nodes = std::mem::take(&mut tape.0);
-            layout.split(line, header, &mut nodes);
-            tape.0 = nodes;
+            layout.split(line, header, &mut tape.0);
             let mut run = Run::new(subject.input(&mappings.detector, &tape.0, ""), self.buffers, trace);
             detect::look(&mut run);
             if let Some((plan, weight)) = detect::best(mappings, &mut run, |known| std::ptr::eq(known, plan))
@@ -242,7 +239,8 @@ impl Desk<'_> {
                 best = Some((plan, weight));
             }
         }
-        let Some((plan, layout)) = best.and_then(|(plan, _)| Some((plan, plan.layout.as_ref()?))) else {
+        let best = best.and_then(|(plan, _)| mappings.plans.get(plan));
+        let Some((plan, layout)) = best.and_then(|plan| Some((plan, plan.layout.as_ref()?))) else {
             return self.raw(subject, tape, out, trace);
         };
         layout.split(line, header, &mut tape.0);

@@ -58,10 +58,7 @@ pub(super) fn scalar<'a>(nodes: &[Node<'a>], at: usize) -> Option<Scalar<'a>> {
 
 /// Whether something is there: no null and no empty container.
 pub(super) fn is_there(node: Node<'_>) -> bool {
-    !matches!(
-        node,
-        Node::Static(StaticNode::Null) | Node::Object { len: 0, .. } | Node::Array { len: 0, .. }
-    )
+    !matches!(node, Node::Static(StaticNode::Null) | Node::Object { len: 0, .. } | Node::Array { len: 0, .. })
 }
 
 /// The members of a container: the number of each value, and of its key where the container is an object.

@@ -32,9 +32,11 @@ impl Layout {
     pub(super) fn split<'a>(&'a self, line: &'a str, header: Option<&'a str>, nodes: &mut Vec<Node<'a>>) {
         nodes.clear();
         nodes.push(Node::Object { len: 0, count: 0 });
-        let mut named = header
-            .filter(|header| self.is_header(header))
-            .map(|header| Cells { rest: header, split: self.text.split, left: COLUMNS_MAX });
+        let mut named = header.filter(|header| self.is_header(header)).map(|header| Cells {
+            rest: header,
+            split: self.text.split,
+            left: COLUMNS_MAX,
+        });
         let mut columns = self.text.columns.iter();
         let mut extra = self.extra.iter();
         let mut len = 0_usize;

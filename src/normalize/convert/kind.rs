@@ -22,13 +22,18 @@ pub(in super::super) enum Value<'v> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Type {
     /// Text of at most so many characters.
-    Text { max: usize },
+    Text {
+        max: usize,
+    },
     Ip,
     Mac,
     Email,
     Uuid,
     Timestamp,
-    Integer { min: i64, max: i64 },
+    Integer {
+        min: i64,
+        max: i64,
+    },
     Float,
     Boolean,
     Json,
@@ -136,7 +141,7 @@ pub(in super::super) fn fit(value: Value<'_>, target: Type, out: &mut Vec<u8>) -
 }
 
 /// `true` and `yes`, `false` and `no`, whatever the case of their letters.
-pub(in super::super) fn is_true(text: &str) -> Option<bool> {
+fn is_true(text: &str) -> Option<bool> {
     if text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("yes") {
         Some(true)
     } else if text.eq_ignore_ascii_case("false") || text.eq_ignore_ascii_case("no") {
@@ -253,9 +258,10 @@ fn is_hostname(text: &str) -> bool {
 /// Six pairs of hexadecimal digits with colons or hyphens between them.
 fn is_mac(text: &str) -> bool {
     text.len() == 17
-        && text.bytes().enumerate().all(|(at, byte)| {
-            if at % 3 == 2 { matches!(byte, b':' | b'-') } else { byte.is_ascii_hexdigit() }
-        })
+        && text
+            .bytes()
+            .enumerate()
+            .all(|(at, byte)| if at % 3 == 2 { matches!(byte, b':' | b'-') } else { byte.is_ascii_hexdigit() })
 }
 
 fn is_email(text: &str) -> bool {
@@ -270,7 +276,8 @@ fn is_email(text: &str) -> bool {
 
 fn is_uuid(text: &str) -> bool {
     text.len() == 36
-        && text.bytes().enumerate().all(|(at, byte)| {
-            if matches!(at, 8 | 13 | 18 | 23) { byte == b'-' } else { byte.is_ascii_hexdigit() }
-        })
+        && text
+            .bytes()
+            .enumerate()
+            .all(|(at, byte)| if matches!(at, 8 | 13 | 18 | 23) { byte == b'-' } else { byte.is_ascii_hexdigit() })
 }

@@ -126,7 +126,8 @@ fn unix_date(text: &str) -> Option<Instant> {
 
 /// `Mar 20, 2023, 6:08:05 PM`; a narrow no-break space may stand before the last word.
 fn java_short(text: &str) -> Option<Instant> {
-    let mut words = text.split(|character: char| character.is_whitespace() || character == ',').filter(|word| !word.is_empty());
+    let mut words =
+        text.split(|character: char| character.is_whitespace() || character == ',').filter(|word| !word.is_empty());
     let (month, day, year) = (month(words.next()?)?, number(words.next()?)?, number(words.next()?)?);
     let clock = words.next()?;
     let half = words.next()?;

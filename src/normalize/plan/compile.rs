@@ -185,8 +185,10 @@ impl Compiler {
         let mut object = self.object(&site, items(&case.body), &mut Bits::default(), &case.at)?;
         object.may_be_constant = true;
         let mut head = class_head(class);
-        let has_metadata = case.body.sets.iter().map(|set| &set.target).chain(case.body.blocks.iter().map(|block| &block.target));
-        if !has_metadata.into_iter().any(|target| target.segments.first().is_some_and(|first| first.name == "metadata")) {
+        let has_metadata =
+            case.body.sets.iter().map(|set| &set.target).chain(case.body.blocks.iter().map(|block| &block.target));
+        if !has_metadata.into_iter().any(|target| target.segments.first().is_some_and(|first| first.name == "metadata"))
+        {
             head.extend_from_slice(b",\"metadata\":{");
             head.extend_from_slice(&self.metadata());
             head.push(b'}');
@@ -510,9 +512,8 @@ impl Compiler {
                 };
                 let site = Site { shape: &inner.shape, path, may_fold: true };
                 let from = from.clone().map(|from| (from, false));
-                let (base, mut object) = self.based(from, at, |compiler| {
-                    compiler.object(&site, items(body), &mut Bits::default(), at)
-                })?;
+                let (base, mut object) =
+                    self.based(from, at, |compiler| compiler.object(&site, items(body), &mut Bits::default(), at))?;
                 object.may_be_constant |=
                     attribute.requirement == Requirement::Required && attribute.is_in_force(&self.profiles);
                 let when = Conditions::default();
@@ -542,9 +543,10 @@ impl Compiler {
         let mut made = Vec::new();
         for condition in &conditions.0 {
             made.push(match condition {
-                ast::Condition::Is { path, wanted } => {
-                    Condition::Is { path: self.path(path, Some(at))?, wanted: wanted.iter().map(self::wanted).collect() }
-                }
+                ast::Condition::Is { path, wanted } => Condition::Is {
+                    path: self.path(path, Some(at))?,
+                    wanted: wanted.iter().map(self::wanted).collect(),
+                },
                 ast::Condition::Any(any) => {
                     let any: Fallible<Vec<_>> = any.iter().map(|inner| self.conditions(inner, at)).collect();
                     Condition::Any(any?.into())
@@ -592,9 +594,7 @@ impl Compiler {
         while let Some((step, after)) = rest.split_first() {
             let next = match step {
                 Step::Key(key) => trie.key(node, key, &mut self.slots),
-                Step::Index(index) => {
-                    trie.index(node, usize::try_from(*index).unwrap_or(usize::MAX), &mut self.slots)
-                }
+                Step::Index(index) => trie.index(node, usize::try_from(*index).unwrap_or(usize::MAX), &mut self.slots),
                 Step::From(_) | Step::Each => None,
             };
             let Some(next) = next else { break };

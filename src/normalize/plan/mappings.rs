@@ -49,11 +49,7 @@ impl Mappings {
     /// # Errors
     ///
     /// All places that cannot be compiled. A mapping that passed its check has none.
-    pub fn compile(
-        mappings: Vec<ast::Mapping>,
-        base: ast::Mapping,
-        table: &'static Table,
-    ) -> Result<Self, Vec<Error>> {
+    pub fn compile(mappings: Vec<ast::Mapping>, base: ast::Mapping, table: &'static Table) -> Result<Self, Vec<Error>> {
         let mut errors = Vec::new();
         let mut detector = Compiler::new(table, Keys::Exact);
         detector.begin_scope(Keys::AnyInitial);

@@ -12,8 +12,9 @@ use super::mapping::ast::{Compare, Constant, Cut, Keys, Kind, RuleId, RuleName, 
 use super::text::Layout;
 use crate::envelope::Field;
 
+pub(super) use mappings::Passed;
 pub use mappings::{Error, Mappings};
-pub(super) use trie::{Trie, TrieNode, equal};
+pub(super) use trie::{Trie, equal};
 
 /// Blocks, parts and targets within each other; deeper mappings do not compile. It bounds the recursion of a run.
 pub(super) const DEPTH_MAX: usize = 64;
@@ -100,7 +101,10 @@ pub(super) struct Path {
 #[derive(Debug)]
 pub(super) enum Place {
     /// A slot that the walk fills, and the steps below it that may lead to several values.
-    Tape { slot: usize, tail: Box<[Step]> },
+    Tape {
+        slot: usize,
+        tail: Box<[Step]>,
+    },
     Envelope(Field),
     Text,
     LogType,

@@ -46,11 +46,7 @@ pub(super) fn leaf(
     }
 }
 
-fn enumeration(
-    values: &crate::ocsf::Enumeration,
-    takes: Type,
-    sibling: Option<(u128, Box<[u8]>)>,
-) -> Enumeration {
+fn enumeration(values: &crate::ocsf::Enumeration, takes: Type, sibling: Option<(u128, Box<[u8]>)>) -> Enumeration {
     let mut made = Enumeration { sibling, ..Enumeration::default() };
     for value in &values.values {
         match (takes, value.key.parse::<i64>()) {

@@ -138,7 +138,8 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
             numbers.clear();
             numbers.extend(0..buffers.splices.len());
             let splices = &buffers.splices;
-            numbers.sort_unstable_by_key(|number| std::cmp::Reverse(splices.get(*number).map_or(0, |splice| splice.node)));
+            numbers
+                .sort_unstable_by_key(|number| std::cmp::Reverse(splices.get(*number).map_or(0, |splice| splice.node)));
             numbers
         };
         for number in inner_first.iter() {
@@ -156,8 +157,12 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
 
 /// The minimal event, for when even the base mapping gives nothing.
 pub(in super::super) fn push_bare(out: &mut Vec<u8>, version: &str, body: &str) -> Outcome {
-    out.extend_from_slice(b"{\"class_uid\":0,\"class_name\":\"Base Event\",\"category_uid\":0,\"category_name\":\"Uncategorized\",");
-    out.extend_from_slice(b"\"activity_id\":0,\"activity_name\":\"Unknown\",\"type_uid\":0,\"type_name\":\"Base Event: Unknown\",");
+    out.extend_from_slice(
+        b"{\"class_uid\":0,\"class_name\":\"Base Event\",\"category_uid\":0,\"category_name\":\"Uncategorized\",",
+    );
+    out.extend_from_slice(
+        b"\"activity_id\":0,\"activity_name\":\"Unknown\",\"type_uid\":0,\"type_name\":\"Base Event: Unknown\",",
+    );
     out.extend_from_slice(b"\"severity_id\":0,\"severity\":\"Unknown\",\"time\":0,\"metadata\":{\"version\":");
     push_string(out, version);
     out.extend_from_slice(b",\"product\":{\"vendor_name\":\"AWS\"}},\"unmapped\":{\"raw\":");

@@ -7,12 +7,12 @@ use super::super::explain::Trace;
 use super::super::mapping::ast::{Compare, Constant};
 use super::super::plan::{Condition, Conditions, Path, Place, Wanted};
 use super::super::tape::{Scalar, members, span};
-use super::{Gathered, Run};
 use super::place::Found;
+use super::{Gathered, Run};
 
 impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
     /// Whether all of them hold.
-    pub(super) fn holds(&mut self, conditions: &'r Conditions) -> bool {
+    pub(in super::super) fn holds(&mut self, conditions: &'r Conditions) -> bool {
         conditions.0.iter().all(|condition| self.condition(condition))
     }
 

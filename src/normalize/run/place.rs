@@ -6,8 +6,8 @@ use super::super::explain::Trace;
 use super::super::mapping::ast::Step;
 use super::super::plan::{Path, Place};
 use super::super::tape::{self, Scalar, is_there, members, node_of};
-use super::{Gathered, Run};
 use super::walk::member;
+use super::{Gathered, Run};
 use crate::envelope::Field;
 
 /// A value that a path led to.

@@ -5,7 +5,7 @@ use simd_json::Node;
 
 use super::super::convert::{self, Type, Value, convert, fit, text_equals, with_text};
 use super::super::explain::{Trace, push_indexed};
-use super::super::json::{push_comma, push_escaped, push_hex, push_string};
+use super::super::json::{push_comma, push_hex, push_string};
 use super::super::mapping::ast::{Constant, Cut, Kind};
 use super::super::plan::{Fallback, Leaf, Map, Path, Piece, Place, Role, Rule, Source};
 use super::super::tape::{Scalar, members};
@@ -35,7 +35,9 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
     /// Whether it is worth beginning: false where every path is absent and nothing stands in for them.
     pub(super) fn may_give(&self, rule: &Rule) -> bool {
         match &rule.source {
-            Source::First(paths) | Source::All(paths) => rule.default.is_some() || paths.iter().any(|path| self.may_be_there(path)),
+            Source::First(paths) | Source::All(paths) => {
+                rule.default.is_some() || paths.iter().any(|path| self.may_be_there(path))
+            }
             Source::Rest(path) => self.may_be_there(path),
             _ => true,
         }
@@ -179,7 +181,8 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
             if matches!(self.nodes.get(node), Some(Node::Array { .. })) {
                 let nodes = self.nodes;
                 for (_, element) in members(nodes, node) {
-                    given |= self.begin_element(|run| run.value(rule, leaf, path, Found::Node(element), missed)).is_some();
+                    given |=
+                        self.begin_element(|run| run.value(rule, leaf, path, Found::Node(element), missed)).is_some();
                 }
             } else {
                 given |= self.begin_element(|run| run.value(rule, leaf, path, Found::Node(node), missed)).is_some();
@@ -381,7 +384,11 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
         if !is_left {
             return None;
         }
-        buffers.splices.push(Splice { at: buffers.scratch.len(), name: (buffers.names.len(), buffers.names.len()), node });
+        buffers.splices.push(Splice {
+            at: buffers.scratch.len(),
+            name: (buffers.names.len(), buffers.names.len()),
+            node,
+        });
         self.trace.wrote(rule.id, &leaf.target, &self.buffers.indices, Some(&path.label));
         Some(Gave { from_event: true, is_rest: true, ..Gave::default() })
     }
@@ -528,7 +535,8 @@ fn scaled<'v>(source: Scalar<'_>, factor: f64) -> Option<Scalar<'v>> {
     }
     let whole = convert(Scalar::Float(product), Kind::Integer);
     Some(match (source, whole) {
-        (Scalar::Integer(_) | Scalar::Text(_), Some((Value::Scalar(whole @ Scalar::Integer(_)), false))) => match whole {
+        (Scalar::Integer(_) | Scalar::Text(_), Some((Value::Scalar(whole @ Scalar::Integer(_)), false))) => match whole
+        {
             Scalar::Integer(number) => Scalar::Integer(number),
             _ => Scalar::Float(product),
         },

@@ -62,12 +62,7 @@ fn forget(trie: &Trie, step: usize, slots: &mut [u32]) {
 }
 
 /// The node that steps without `[]` lead to from `base`; the last of several equal keys.
-pub(in super::super) fn find(
-    nodes: &[Node<'_>],
-    base: usize,
-    steps: &[Step],
-    mode: Keys,
-) -> Option<usize> {
+pub(in super::super) fn find(nodes: &[Node<'_>], base: usize, steps: &[Step], mode: Keys) -> Option<usize> {
     let mut at = base;
     for step in steps {
         at = match step {
@@ -83,12 +78,7 @@ pub(in super::super) fn find(
 }
 
 /// The value of the last member of this key.
-pub(super) fn member(
-    nodes: &[Node<'_>],
-    at: usize,
-    wanted: &str,
-    mode: Keys,
-) -> Option<usize> {
+pub(super) fn member(nodes: &[Node<'_>], at: usize, wanted: &str, mode: Keys) -> Option<usize> {
     let mut found = None;
     for (key, value) in members(nodes, at) {
         if let Some(Node::String(key)) = key.and_then(|key| nodes.get(key))
