@@ -5,6 +5,7 @@
 //!
 //! - [`Table`], [`Class`], [`Object`], and what both have in common: a [`Shape`] of [`Attribute`]s.
 //! - [`Table::resolve`]: a dotted path (`evidences[].src_endpoint.ip`) to its attribute, or why there is none.
+//! - [`validate`]: the strict check of a finished event, for tests and `siemline test`; the data path never calls it.
 //! - [`nearest`]: the legal name that someone probably meant.
 
 mod nearest;
@@ -13,6 +14,7 @@ mod path;
 mod table;
 #[cfg(test)]
 mod tests;
+mod validate;
 
 pub use nearest::nearest;
 pub use parse::ParseError;
@@ -21,3 +23,4 @@ pub use table::{
     Attribute, AttributeType, Class, Constraint, EnumValue, Enumeration, Object, ObjectId, Requirement, Shape, Table,
     TypeName,
 };
+pub use validate::{Code, Problem, Severity, validate};

@@ -7,6 +7,25 @@ use super::notation;
 const BASE: &str = "[mapping]\nlog_type = \"base\"\nclass = \"base_event\"\n[set]\ntime = \"@envelope.arrival\"\n\
                     severity_id = { value = 0 }\n\"metadata.product.name\" = { value = \"AWS\" }\n";
 
+#[test]
+fn the_embedded_mappings_are_sound_and_all_there() {
+    let loaded = Sources::embedded().load(crate::ocsf::Table::v1_8()).unwrap_or_else(|errors| panic!("{errors}"));
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings");
+    let mut names = Vec::new();
+    for folder in ["", "aws"] {
+        for entry in std::fs::read_dir(directory.join(folder)).expect("the directory of mappings") {
+            let name = entry.expect("a directory entry").file_name().into_string().expect("a name in UTF-8");
+            let is_mapping =
+                name.split_once('.').is_some_and(|(stem, kind)| kind == "toml" && !["base", "common"].contains(&stem));
+            if is_mapping {
+                names.push(name);
+            }
+        }
+    }
+    assert_eq!(loaded.log_types.len(), names.len(), "one mapping for each of {names:?}");
+    assert_eq!(loaded.base.cases[0].class, "base_event");
+}
+
 /// The errors of one mapping file beside a sound base, or nothing.
 fn errors(text: &str) -> Vec<String> {
     let files = vec![("base.toml".to_owned(), BASE.to_owned()), ("m.toml".to_owned(), text.to_owned())];

@@ -178,3 +178,25 @@ fn a_common_rule_must_be_legal_in_every_mapping() {
         &["common.toml:2:11: a rule is a path or a table; a constant is written { value = .. }"],
     );
 }
+
+#[test]
+fn a_path_must_reach_something() {
+    check("message = \"^.a\"", &["m.toml:12:1: `^` goes out by 1, and only 0 `from` or `each` stand around it"]);
+    check("message = { template = \"{@key}\" }", &["m.toml:12:1: `@key` stands in no `each`"]);
+    let block =
+        "[[block]]\ntarget = \"enrichments[]\"\neach = \"a\"\nset = { name = \"@key\", value = \"^.b\", data = \"c\" }";
+    check(block, &[]);
+    check(
+        &block.replace("^.b", "^.^.b"),
+        &["m.toml:15:24: `^` goes out by 2, and only 1 `from` or `each` stand around it"],
+    );
+    check(&block.replace("each = \"a\"", "from = \"a\""), &["m.toml:15:9: `@key` stands in no `each`"]);
+    // A block without a base of its own keeps the one around it.
+    check(
+        &block.replace("each = \"a\"", "when = { a = 1 }"),
+        &[
+            "m.toml:15:9: `@key` stands in no `each`",
+            "m.toml:15:24: `^` goes out by 1, and only 0 `from` or `each` stand around it",
+        ],
+    );
+}
