@@ -5,6 +5,7 @@
 
 pub mod file;
 mod intake;
+pub mod kinesis;
 
 use std::future::Future;
 

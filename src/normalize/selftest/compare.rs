@@ -29,7 +29,7 @@ fn compare(
     match (expected, got) {
         (Some(Value::Object(expected)), Some(Value::Object(got))) => objects(expected, got, path, is_uid, found),
         (Some(Value::Array(expected)), Some(Value::Array(got))) if path == OBSERVABLES => {
-            unordered(expected, got, found)
+            unordered(expected, got, found);
         }
         (Some(Value::Array(expected)), Some(Value::Array(got))) => {
             for place in 0..expected.len().max(got.len()) {

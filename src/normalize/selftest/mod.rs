@@ -111,10 +111,10 @@ impl Bench<'_> {
         for piece in peeled.pieces() {
             match piece {
                 Piece::Event(event) => {
-                    let (normalized, value) = normalize(normalizer, &event, fired);
+                    let (log_type, value) = normalize(normalizer, &event, fired);
                     let mut told = Vec::new();
-                    if normalized.as_ref() != &*mapping.log_type {
-                        told.push(format!("it was recognised as {normalized}"));
+                    if log_type != mapping.log_type {
+                        told.push(format!("it was recognised as {log_type}"));
                     }
                     match (test.expect.get(events), value) {
                         (Some(expect), Ok(value)) => {
@@ -167,11 +167,11 @@ fn normalize(
     fired: &mut BTreeMap<Arc<str>, BTreeSet<RuleId>>,
 ) -> (Arc<str>, Result<Value, serde_json::Error>) {
     let mut out = Vec::new();
-    let (normalized, explanation) = normalizer.normalize_explained(event, &mut out);
+    let (found, explanation) = normalizer.normalize_explained(event, &mut out);
     if let Some(log_type) = explanation.mapping {
         fired.entry(log_type).or_default().extend(explanation.fired);
     }
-    (normalized.log_type, serde_json::from_slice(&out))
+    (found.log_type, serde_json::from_slice(&out))
 }
 
 fn difference(expect: &str, value: &Value, is_uid: &dyn Fn(&str) -> bool) -> Vec<String> {

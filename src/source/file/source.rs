@@ -92,6 +92,18 @@ impl FileSource {
         Ok(Self { inputs, options, progress, out })
     }
 
+    /// How many files it reads.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.inputs.len()
+    }
+
+    /// Says whether there is none, which [`open`](Self::open) refuses.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.inputs.is_empty()
+    }
+
     async fn read(&mut self, intake: &Intake, stop: &Shutdown) -> Result<(), Error> {
         let total = self.inputs.iter().map(Input::bytes).sum::<Option<u64>>();
         if let Some(progress) = &mut self.progress {
