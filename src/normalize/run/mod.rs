@@ -125,6 +125,8 @@ pub(super) struct Run<'r, 'a, T> {
     pub(super) digest: &'r [u8; 32],
     pub(super) buffers: &'r mut Buffers,
     pub(super) trace: &'r mut T,
+    /// What the trace held before the run: what was told of the event as a whole is no part of a case.
+    trace_before: usize,
     found: Found,
 }
 
@@ -152,12 +154,21 @@ pub(super) struct Outcome {
 impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
     pub(super) fn new(event: Input<'r, 'a>, buffers: &'r mut Buffers, trace: &'r mut T) -> Self {
         let Input { plan, nodes, context, text, text_node, log_type, digest } = event;
-        Self { plan, nodes, context, text, text_node, log_type, digest, buffers, trace, found: Found::default() }
+        let trace_before = trace.mark();
+        let found = Found::default();
+        Self { plan, nodes, context, text, text_node, log_type, digest, buffers, trace, trace_before, found }
     }
 
     /// Forgets the output, and which leaves went into it; keeps what was let go before.
     fn restart(&mut self) {
-        self.undo(Mark { scratch: 0, journal: 0, splices: 0, observed: 0, observed_count: 0, trace: 0 });
+        self.undo(Mark {
+            scratch: 0,
+            journal: 0,
+            splices: 0,
+            observed: 0,
+            observed_count: 0,
+            trace: self.trace_before,
+        });
         self.buffers.indices.clear();
         self.buffers.gathered.clear();
         self.buffers.numbers.clear();

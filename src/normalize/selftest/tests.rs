@@ -17,6 +17,26 @@ fn summary(sources: &Sources) -> Summary {
 }
 
 #[test]
+fn every_embedded_test_passes_and_every_rule_is_fired() {
+    let summary = summary(&Sources::embedded());
+    let mut told = String::new();
+    for report in &summary.reports {
+        for test in report.tests.iter().filter(|test| !test.faults.is_empty()) {
+            told +=
+                &format!("{}:{}: {:?}\n    {}\n", test.at.file, test.at.line, test.name, test.faults.join("\n    "));
+        }
+        for name in &report.unfired {
+            told += &format!("{}:{}: no test fires `{}`\n", name.at.file, name.at.line, name.label);
+        }
+    }
+    for name in &summary.common_unfired {
+        told += &format!("{}:{}: no test fires `{}`\n", name.at.file, name.at.line, name.label);
+    }
+    assert!(told.is_empty(), "{told}");
+    assert!(summary.passed() && summary.is_covered());
+}
+
+#[test]
 fn differences_are_told_by_path() {
     let is_uid = |text: &str| text == "u1";
     let check = |expected: &str, got: &str, told: &[&str]| {
