@@ -19,20 +19,14 @@ fn summary(sources: &Sources) -> Summary {
 #[test]
 fn every_embedded_test_passes_and_every_rule_is_fired() {
     let summary = summary(&Sources::embedded());
-    let mut told = String::new();
-    for report in &summary.reports {
-        for test in report.tests.iter().filter(|test| !test.faults.is_empty()) {
-            told +=
-                &format!("{}:{}: {:?}\n    {}\n", test.at.file, test.at.line, test.name, test.faults.join("\n    "));
-        }
-        for name in &report.unfired {
-            told += &format!("{}:{}: no test fires `{}`\n", name.at.file, name.at.line, name.label);
-        }
+    let mut told = Vec::new();
+    for test in summary.reports.iter().flat_map(|report| &report.tests).filter(|test| !test.faults.is_empty()) {
+        told.push(format!("{}:{}: {}\n    {}", test.at.file, test.at.line, test.name, test.faults.join("\n    ")));
     }
-    for name in &summary.common_unfired {
-        told += &format!("{}:{}: no test fires `{}`\n", name.at.file, name.at.line, name.label);
+    for name in summary.reports.iter().flat_map(|report| &report.unfired).chain(&summary.common_unfired) {
+        told.push(format!("{}:{}: no test fires `{}`", name.at.file, name.at.line, name.label));
     }
-    assert!(told.is_empty(), "{told}");
+    assert!(told.is_empty(), "{}", told.join("\n"));
     assert!(summary.passed() && summary.is_covered());
 }
 

@@ -76,6 +76,13 @@ fn a_target_must_be_legal() {
         &["m.toml:12:1: `severity` is written by the engine beside `severity_id`, which has a rule"],
     );
     check("status = \"a\"", &[]);
+    check("\"api.service.name\" = \"a\"\n\"api.operation\" = \"o\"", &[]);
+    check_class(
+        "api_activity",
+        "[\"host\"]",
+        "\"actor.invoked_by\" = \"a\"\n\"api.operation\" = \"o\"\n\"src_endpoint.ip\" = \"i\"",
+        &["m.toml:11:1: `actor.invoked_by` is deprecated since OCSF 1.2.0"],
+    );
     check(
         "confidence_score = \"a\"",
         &["m.toml:12:1: `confidence_score` needs the profile `security_control`, which is not declared"],
