@@ -30,7 +30,9 @@ impl Gzip {
     /// A compressor of this level.
     #[must_use]
     pub fn new(level: CompressionLevel) -> Self {
-        Self { level: CompressionLvl::new(i32::from(level.get())).ok(), idle: Mutex::default() }
+        // The library's own level 0 would wrap the plain bytes in gzip.
+        let level = (level != CompressionLevel::NONE).then(|| CompressionLvl::new(i32::from(level.get())));
+        Self { level: level.and_then(Result::ok), idle: Mutex::default() }
     }
 
     /// The body of a request: compressed, or plain where level 0 was asked for. It runs for about two milliseconds per

@@ -6,6 +6,8 @@
 
 pub mod elastic;
 mod format;
+#[cfg(test)]
+mod sample;
 pub mod splunk_hec;
 
 pub use format::Format;

@@ -8,7 +8,8 @@ use crate::delivery::EventView;
 use crate::sink::Format;
 use crate::sink::format::push_string;
 
-/// The milliseconds of the years 1 to 9999: what Elasticsearch's strict date format can spell.
+/// The milliseconds of the years 1 to 9999, what Elasticsearch's strict date format can spell; jiff itself ends 26 hours
+/// earlier, so that every time zone has room.
 const SPELLABLE_MS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
 
 /// Appends one event: `{"create":{"_id":".."}}`, a line break, the document, a line break. The index stands in the URL.

@@ -1,1 +1,238 @@
+//! Guards the lines of a `_bulk` request, and the meaning of every status in its answer.
 
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::request::push;
+use super::response::judge;
+use super::setup::{Flavor, template};
+use super::{Elastic, ElasticOptions};
+use crate::delivery::{Delivery, Disposition, Error, Verdict, Verdicts};
+use crate::http::Answer;
+use crate::sink::{Format, sample};
+
+const ACTION: &str = r#"{"create":{"_id":"000102030405060708090a0b0c0d0e0f"}}"#;
+
+fn document(format: Format, ocsf: &str, raw: &[u8], time_ms: i64) -> String {
+    let mut block = sample::block(ocsf, raw);
+    block.rows[0].time_ms = time_ms;
+    let mut out = Vec::new();
+    push(format, block.event(0).unwrap(), &mut out);
+    let out = String::from_utf8(out).unwrap();
+    let lines: Vec<&str> = out.split('\n').collect();
+    assert_eq!((lines.len(), lines[0], lines[2]), (3, ACTION, ""), "{out}");
+    serde_json::from_str::<Value>(lines[1]).expect("a document is JSON");
+    lines[1].to_owned()
+}
+
+/// Guards both lines, byte for byte.
+#[test]
+fn ocsf_documents_begin_with_their_time() {
+    for (ocsf, time_ms, expected) in [
+        (r#"{"a":1}"#, 1_700_000_000_123, r#"{"@timestamp":"2023-11-14T22:13:20.123Z","a":1}"#),
+        ("{}", 0, r#"{"@timestamp":"1970-01-01T00:00:00.000Z"}"#),
+        ("{}", -1, r#"{"@timestamp":"1969-12-31T23:59:59.999Z"}"#),
+        ("{}", 253_402_207_200_000, r#"{"@timestamp":"9999-12-30T22:00:00.000Z"}"#),
+        ("{}", 253_402_300_800_000, r#"{"@timestamp":253402300800000}"#),
+        ("{}", i64::MIN, r#"{"@timestamp":-9223372036854775808}"#),
+    ] {
+        assert_eq!(document(Format::Ocsf, ocsf, b"", time_ms), expected);
+    }
+}
+
+/// Guards that a raw event is a text in one line whatever it holds: a line break would make two lines of it.
+#[test]
+fn raw_events_are_a_message() {
+    for (raw, message) in [
+        (&b"{\n\"@timestamp\":1}"[..], r#"{\n\"@timestamp\":1}"#),
+        (b"2 123 REJECT", "2 123 REJECT"),
+        (b"\xff", "\u{fffd}"),
+        (b"", ""),
+    ] {
+        let expected = format!(
+            r#"{{"@timestamp":"1970-01-01T00:00:00.001Z","message":"{message}","siemline":{{"log_type":"aws.guardduty"}}}}"#
+        );
+        assert_eq!(document(Format::Raw, "{}", raw, 1), expected);
+    }
+}
+
+fn items(items: &Value) -> Answer {
+    Answer::new(200, json!({ "errors": true, "items": items }).to_string())
+}
+
+fn failed(status: u16, kind: &str) -> Value {
+    json!({ "create": { "status": status, "error": { "type": kind, "reason": "because" } } })
+}
+
+/// Guards the decision for each document by its status.
+#[test]
+fn every_status_of_a_document_has_its_verdict() {
+    let why = |kind: &str| format!("{kind}: because");
+    for (status, kind, expected) in [
+        (409, "version_conflict_engine_exception", Verdict::Duplicate),
+        (
+            429,
+            "es_rejected_execution_exception",
+            Verdict::retry("es_rejected_execution_exception", why("es_rejected_execution_exception")),
+        ),
+        (500, "internal", Verdict::retry("internal", why("internal"))),
+        (502, "x", Verdict::retry("x", why("x"))),
+        (
+            503,
+            "unavailable_shards_exception",
+            Verdict::retry("unavailable_shards_exception", why("unavailable_shards_exception")),
+        ),
+        (504, "x", Verdict::retry("x", why("x"))),
+        (
+            400,
+            "document_parsing_exception",
+            Verdict::refused("document_parsing_exception", why("document_parsing_exception")),
+        ),
+        (404, "not_found", Verdict::refused("not_found", why("not_found"))),
+        (413, "too_large", Verdict::refused("too_large", why("too_large"))),
+        (422, "x", Verdict::refused("x", why("x"))),
+    ] {
+        let answer =
+            items(&json!([{ "create": { "status": 201 } }, failed(status, kind), { "create": { "status": 200 } }]));
+        let expected = Verdicts::Each(vec![Verdict::Accepted, expected, Verdict::Accepted]);
+        assert_eq!(judge(&answer, 3), Ok(Delivery { verdicts: expected, slow_down: None }), "{status}");
+    }
+    for (status, kind) in
+        [(401, "security_exception"), (403, "cluster_block_exception"), (404, "index_not_found_exception")]
+    {
+        let answer = items(&json!([{ "create": { "status": 201 } }, failed(status, kind)]));
+        let error = judge(&answer, 2).unwrap_err();
+        assert_eq!((error.disposition, error.code.as_ref()), (Disposition::Pause, kind));
+    }
+}
+
+/// Guards that all accepted is all accepted, that the failure store counts as accepted, and that what `errors` says does
+/// not count.
+#[test]
+fn accepted_documents() {
+    let stored = json!({ "create": { "status": 201, "failure_store": "used" } });
+    for answer in [
+        items(&json!([{ "create": { "status": 201 } }, stored])),
+        Answer::new(200, r#"{"errors":false,"items":[{"create":{"status":201}},{"index":{"status":200}}]}"#),
+    ] {
+        assert_eq!(judge(&answer, 2), Ok(Delivery::accepted()));
+    }
+    let answer = Answer::new(200, r#"{"errors":false,"items":[{"create":{"status":400}}]}"#);
+    let expected = Verdicts::Each(vec![Verdict::refused("http_400", ": no reason given")]);
+    assert_eq!(judge(&answer, 1).unwrap().verdicts, expected);
+}
+
+/// Guards that the innermost cause is told: it names the field.
+#[test]
+fn reasons_tell_the_field() {
+    let error = json!({
+        "type": "document_parsing_exception", "reason": "failed to parse",
+        "caused_by": { "type": "number_format_exception", "reason": "For input string: \"x\"" },
+    });
+    let answer = items(&json!([{ "create": { "status": 400, "error": error } }]));
+    let Verdicts::Each(verdicts) = judge(&answer, 1).unwrap().verdicts else { panic!("one verdict each") };
+    let expected = "document_parsing_exception: failed to parse: For input string: \"x\"";
+    assert_eq!(verdicts, [Verdict::refused("document_parsing_exception", expected)]);
+}
+
+/// Guards that an answer which cannot be matched with the entries, one by one, is success for none of them.
+#[test]
+fn answers_without_verdicts() {
+    let retry = Disposition::Retry { after: None };
+    for (body, expected, code) in [
+        (r#"{"errors":false,"items":[{"create":{"status":201}}]}"#, retry, "items_missing"),
+        (r#"{"errors":false}"#, retry, "items_missing"),
+        (r#"{"errors":false,"items":null}"#, retry, "items_missing"),
+        ("{}", retry, "items_missing"),
+        (r#"{"errors":false,"items":[{"create":{"status":201}},{"create":{"sta"#, retry, "answer_unreadable"),
+        (r#"{"errors":false,"items":[{"create":{}},{"create":{"status":201}}]}"#, retry, "answer_unreadable"),
+        ("", retry, "answer_unreadable"),
+        ("<html>sign in</html>", Disposition::Pause, "http_200"),
+        ("ok", Disposition::Pause, "http_200"),
+    ] {
+        let error = judge(&Answer::new(200, body), 2).unwrap_err();
+        assert_eq!((error.disposition, error.code.as_ref()), (expected, code), "{body}: {error}");
+    }
+    // Longer than the bound: smaller batches have shorter answers, but a single entry is not to blame for it.
+    let long = Answer { truncated: true, ..Answer::new(200, r#"{"errors":true,"items":[{"#) };
+    assert_eq!(judge(&long, 2).unwrap_err().disposition, Disposition::Split);
+    assert_eq!(judge(&long, 1).unwrap_err().disposition, retry);
+}
+
+/// Guards the decision for the request as a whole.
+#[test]
+fn every_status_of_a_request_has_its_disposition() {
+    let retry = Disposition::Retry { after: None };
+    let cause = r#"{"error":{"type":"some_exception","reason":"because"},"status":1}"#;
+    for (status, expected) in [
+        (301, Disposition::Pause),
+        (400, Disposition::Refuse),
+        (401, Disposition::Pause),
+        (403, Disposition::Pause),
+        (404, Disposition::Pause),
+        (405, Disposition::Pause),
+        (406, Disposition::Pause),
+        (408, retry),
+        (413, Disposition::Split),
+        (429, retry),
+        (500, retry),
+        (502, retry),
+        (503, retry),
+        (504, retry),
+    ] {
+        let error = judge(&Answer::new(status, cause), 2).unwrap_err();
+        assert_eq!((error.disposition, error.code.as_ref()), (expected, "some_exception"), "{status}");
+        assert!(error.words.contains("some_exception: because"), "{error}");
+        // A gateway's answer. Its 400 is about the endpoint, not about an event.
+        let error = judge(&Answer::new(status, "<html>no</html>"), 2).unwrap_err();
+        let expected = if status == 400 { Disposition::Pause } else { expected };
+        assert_eq!((error.disposition, error.code.as_ref()), (expected, format!("http_{status}").as_str()));
+    }
+    let after = Some(Duration::from_secs(3));
+    let answer = Answer { retry_after: after, ..Answer::new(429, "") };
+    assert_eq!(judge(&answer, 2).unwrap_err().disposition, Disposition::Retry { after });
+}
+
+/// Guards that credentials which contradict each other are refused before anything is sent.
+#[test]
+fn credentials_are_one_kind() {
+    let refused = |more: &str| {
+        let text = format!(r#"{{"endpoint":"https://es.example.com"{more}}}"#);
+        Elastic::new(&serde_json::from_str::<ElasticOptions>(&text).unwrap()).unwrap_err().to_string()
+    };
+    let secret = r#"{"env":"SIEMLINE_TEST_NOT_SET"}"#;
+    assert!(refused(&format!(r#","api_key":{secret},"username":"u""#)).contains("either `api_key`"));
+    assert!(refused(r#","username":"u""#).contains("belong together"));
+    assert!(refused(&format!(r#","password":{secret}"#)).contains("belong together"));
+    assert!(refused(&format!(r#","api_key":{secret}"#)).contains("SIEMLINE_TEST_NOT_SET"));
+    assert!(refused(r#","index":"""#).contains("index: it is empty"));
+}
+
+/// Guards what the template is for: the free-form corners are no fields, and each flavor gets types that it knows.
+#[test]
+fn the_template_keeps_free_form_data_from_becoming_fields() {
+    for (flavor, kind, unknown) in
+        [(Flavor::Elasticsearch, "flattened", "flat_object"), (Flavor::OpenSearch, "flat_object", "flattened")]
+    {
+        let template = template(ElasticOptions::INDEX, flavor);
+        let text = template.component.to_string();
+        assert!(!text.contains(unknown), "{text}");
+        let mappings = &template.component["template"]["mappings"];
+        assert_eq!(mappings["properties"]["unmapped"]["type"], kind);
+        assert_eq!(mappings["properties"]["resources"]["properties"]["data"]["enabled"], false);
+        assert_eq!(mappings["properties"]["raw_data"]["index"], false);
+        assert_eq!(mappings["dynamic_templates"][0]["data"]["mapping"]["enabled"], false);
+        assert_eq!(template.index_template["index_patterns"], json!([ElasticOptions::INDEX]));
+        assert_eq!(template.index_template["composed_of"], json!([template.component_name]));
+        assert_eq!(template.index_template["data_stream"], json!({}));
+        assert!(template.index_template["priority"].as_u64() > Some(100), "Elastic's own for logs-*-* has 100");
+    }
+}
+
+/// Guards that an error of the lane never shows what only the sink may know.
+#[test]
+fn errors_are_about_the_answer() {
+    let Error { words, .. } = judge(&Answer::new(401, "no"), 1).unwrap_err();
+    assert_eq!(words, "the credentials are missing or wrong; answered 401: no");
+}

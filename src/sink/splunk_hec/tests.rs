@@ -1,1 +1,277 @@
+//! Guards the envelope, byte for byte, and the meaning of every code of HEC.
 
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::SplunkHecOptions;
+use super::request::{Framing, sourcetype_of};
+use super::response::{judge, judge_health, judge_probe};
+use crate::delivery::{Delivery, Disposition, Error, Verdict, Verdicts};
+use crate::http::Answer;
+use crate::sink::sample;
+
+const UID: &str = "000102030405060708090a0b0c0d0e0f";
+
+fn options(more: &Value) -> SplunkHecOptions {
+    let mut options = json!({ "endpoint": "https://splunk.example.com:8088", "token": { "env": "TOKEN" } });
+    for (key, value) in more.as_object().unwrap() {
+        options[key] = value.clone();
+    }
+    serde_json::from_value(options).unwrap()
+}
+
+fn framed(more: &Value, ocsf: &str, raw: &[u8], time_ms: i64) -> String {
+    let mut block = sample::block(ocsf, raw);
+    block.rows[0].time_ms = time_ms;
+    let mut out = Vec::new();
+    Framing::new(&options(more)).push(block.event(0).unwrap(), &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+/// Guards that the envelope is exactly this: an unknown key would cost events without a word.
+#[test]
+fn an_ocsf_envelope() {
+    let frame = framed(&json!({}), r#"{"class_uid":2004}"#, b"", 1_700_000_000_123);
+    let expected = format!(
+        "{}{UID}{}\n",
+        r#"{"event":{"class_uid":2004},"time":1700000000.123,"sourcetype":"siemline:ocsf","source":"findings","fields":{"siemline_uid":""#,
+        r#"","log_type":"aws.guardduty"}}"#
+    );
+    assert_eq!(frame, expected);
+}
+
+/// Guards that options replace what is taken from the event, and are escaped.
+#[test]
+fn options_fill_the_envelope() {
+    let more = json!({ "host": "a\"b", "index": "sec", "source": "s", "sourcetype": "t", "format": "raw" });
+    let frame: Value = serde_json::from_str(&framed(&more, "{}", br#"{"id":"1"}"#, 5)).unwrap();
+    let expected = json!({
+        "event": { "id": "1" }, "time": 0.005, "host": "a\"b", "index": "sec", "source": "s", "sourcetype": "t",
+        "fields": { "siemline_uid": UID, "log_type": "aws.guardduty" },
+    });
+    assert_eq!(frame, expected);
+}
+
+/// Guards that raw events arrive as AWS wrote them, that what is no JSON object becomes a string, and that no byte of an
+/// event can end the envelope early.
+#[test]
+fn raw_events_are_json_or_text() {
+    for (raw, event) in [
+        (&b"{\"a\":[1.50,\"x\"]}"[..], r#"{"a":[1.50,"x"]}"#),
+        (b"{\r\n  \"a\": \"\\n\"\n}", "{    \"a\": \"\\n\" }"),
+        (b"[1]", "[1]"),
+        (b"2 123 eni-1 ACCEPT", r#""2 123 eni-1 ACCEPT""#),
+        (b"null", r#""null""#),
+        (b"false", r#""false""#),
+        (b"{\"a\":1}}", r#""{\"a\":1}}""#),
+        (b"{\"a\":1", r#""{\"a\":1""#),
+        (b"{\"a\":\"\n\"}", r#""{\"a\":\"\n\"}""#),
+        (b"{\"a\":\"\xff\"}", "\"{\\\"a\\\":\\\"\u{fffd}\\\"}\""),
+        (b"\x00\xfe", "\"\\u0000\u{fffd}\""),
+        (b"{\"a\":123456789012345678901234567890}", r#"{"a":123456789012345678901234567890}"#),
+    ] {
+        let frame = framed(&json!({ "format": "raw" }), "{}", raw, 1000);
+        let text = frame.strip_prefix("{\"event\":").unwrap();
+        let (told, rest) = text.split_at(text.rfind(",\"time\":1.000,").unwrap());
+        assert_eq!(told, event);
+        assert_eq!(rest.matches('\n').count(), 1, "{rest}");
+        assert!(rest.contains(r#""sourcetype":"aws:cloudwatch:guardduty""#), "{rest}");
+    }
+    let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
+    assert!(framed(&json!({ "format": "raw" }), "{}", deep.as_bytes(), 0).contains(&deep));
+}
+
+/// Guards that only times which Splunk reads as seconds are written.
+#[test]
+fn times_are_seconds() {
+    for (time_ms, expected) in [
+        (0, Some(",\"time\":0.000,")),
+        (999, Some(",\"time\":0.999,")),
+        (1_700_000_000_007, Some(",\"time\":1700000000.007,")),
+        (253_402_300_799_999, Some(",\"time\":253402300799.999,")),
+        (253_402_300_800_000, None),
+        (-1, None),
+        (i64::MIN, None),
+    ] {
+        let frame = framed(&json!({}), "{}", b"", time_ms);
+        match expected {
+            Some(part) => assert!(frame.contains(part), "{frame}"),
+            None => assert!(!frame.contains("\"time\""), "{frame}"),
+        }
+    }
+}
+
+#[test]
+fn sourcetypes_of_the_add_on() {
+    assert_eq!(sourcetype_of("aws.cloudtrail"), "aws:cloudtrail");
+    assert_eq!(sourcetype_of("aws.vpc_flow"), "aws:cloudwatchlogs:vpcflow");
+    assert_eq!(sourcetype_of("aws.macie"), "aws:firehose:json");
+}
+
+fn reply(status: u16, code: u32) -> Answer {
+    Answer::new(status, json!({ "text": "words", "code": code }).to_string())
+}
+
+fn disposition(answer: &Answer) -> Disposition {
+    judge(answer, 4).unwrap_err().disposition
+}
+
+/// Guards every code that HEC has.
+#[test]
+fn every_code_has_its_answer() {
+    assert_eq!(judge(&reply(200, 0), 4), Ok(Delivery::accepted()));
+    assert_eq!(judge(&reply(200, 17), 4), Ok(Delivery::accepted()));
+    for code in [24, 25] {
+        let expected = Delivery { verdicts: Verdicts::AllAccepted, slow_down: Some(Duration::from_secs(1)) };
+        assert_eq!(judge(&reply(200, code), 4), Ok(expected));
+    }
+    let retry = Disposition::Retry { after: None };
+    let pause = Disposition::Pause;
+    for (status, code, expected) in [
+        (403, 1, pause),
+        (401, 2, pause),
+        (401, 3, pause),
+        (403, 4, pause),
+        (400, 5, pause),
+        (400, 6, Disposition::Refuse),
+        (500, 8, retry),
+        (503, 9, retry),
+        (400, 10, pause),
+        (400, 11, pause),
+        (400, 12, Disposition::Refuse),
+        (400, 13, Disposition::Refuse),
+        (400, 14, pause),
+        (400, 15, Disposition::Refuse),
+        (400, 16, pause),
+        (503, 18, retry),
+        (503, 19, retry),
+        (503, 20, retry),
+        (400, 21, pause),
+        (400, 22, pause),
+        (503, 23, retry),
+        (429, 26, retry),
+        (429, 27, retry),
+        // What no version is known to say: a batch refused is halved, a success that is not known stops the lane.
+        (400, 77, Disposition::Refuse),
+        (200, 77, pause),
+        // A code that contradicts its status is no success.
+        (503, 0, retry),
+        (429, 24, retry),
+        (200, 9, retry),
+        (400, 0, Disposition::Refuse),
+    ] {
+        let error = judge(&reply(status, code), 4).unwrap_err();
+        assert_eq!(error.disposition, expected, "{status} {code}");
+        assert_eq!(error.code, format!("hec_{code}"));
+        assert!(error.words.contains("words"), "{error}");
+    }
+}
+
+/// Guards that the number of the event at fault cuts the batch there, and that nothing is taken for accepted without it.
+#[test]
+fn the_invalid_event_number_cuts_the_batch() {
+    for code in [6, 12, 13, 15] {
+        for number in 0..4_usize {
+            let body = json!({ "text": "no", "code": code, "invalid-event-number": number });
+            let delivery = judge(&Answer::new(400, body.to_string()), 4).unwrap();
+            let mut expected = vec![Verdict::Accepted; number];
+            expected.push(Verdict::refused(format!("hec_{code}"), "no"));
+            assert_eq!(delivery.verdicts, Verdicts::Each(expected));
+        }
+        for number in [json!(4), json!(u64::MAX), Value::Null] {
+            let body = json!({ "text": "no", "code": code, "invalid-event-number": number });
+            assert_eq!(disposition(&Answer::new(400, body.to_string())), Disposition::Refuse, "{number}");
+        }
+        // A number that is none makes the whole answer no answer of HEC's.
+        let body = json!({ "text": "no", "code": code, "invalid-event-number": -1 });
+        assert_eq!(disposition(&Answer::new(400, body.to_string())), Disposition::Pause);
+    }
+}
+
+/// Guards that a wrong index refuses all of the batch: its number is one too high, and would let an event get lost.
+#[test]
+fn the_number_of_a_wrong_index_is_not_trusted() {
+    let body = json!({ "text": "Incorrect index", "code": 7, "invalid-event-number": 2 });
+    let delivery = judge(&Answer::new(400, body.to_string()), 3).unwrap();
+    let Verdicts::Each(verdicts) = delivery.verdicts else { panic!("one verdict each") };
+    assert_eq!(verdicts.len(), 3);
+    assert!(verdicts.iter().all(|verdict| matches!(verdict, Verdict::Refused(why) if why.code == "hec_7")));
+}
+
+/// Guards what is done where something else than HEC answered, or HEC by half.
+#[test]
+fn answers_that_are_not_hecs() {
+    let html = "<html><body>sign in</body></html>";
+    let retry = Disposition::Retry { after: None };
+    for (status, body, expected, code) in [
+        (200, html, Disposition::Pause, "http_200"),
+        (200, "ok", Disposition::Pause, "http_200"),
+        (200, r#"{"text":"Suc"#, retry, "http_200"),
+        (200, "", retry, "http_200"),
+        (200, "{}", retry, "http_200"),
+        (302, "", Disposition::Pause, "http_302"),
+        (400, html, Disposition::Pause, "http_400"),
+        (401, html, Disposition::Pause, "http_401"),
+        (403, "", Disposition::Pause, "http_403"),
+        (404, r#"{"text":"The requested URL was not found","code":404}"#, Disposition::Pause, "http_404"),
+        (405, r#"{"text":"Method Not Allowed","code":404}"#, Disposition::Pause, "http_405"),
+        (407, html, Disposition::Pause, "http_407"),
+        (408, html, retry, "http_408"),
+        (413, html, Disposition::Split, "http_413"),
+        (415, html, Disposition::Pause, "http_415"),
+        (429, "", retry, "http_429"),
+        (500, html, retry, "http_500"),
+        (502, html, retry, "http_502"),
+        (503, "", retry, "http_503"),
+        (504, "\0\u{1}garbage", retry, "http_504"),
+    ] {
+        let error = judge(&Answer::new(status, body), 4).unwrap_err();
+        assert_eq!((error.disposition, error.code.as_ref()), (expected, code), "{status} {body}: {error}");
+    }
+}
+
+/// Guards that the time which the destination named reaches the lane.
+#[test]
+fn retry_after_is_handed_on() {
+    let after = Some(Duration::from_secs(9));
+    for (status, code) in [(503, 9), (429, 26), (500, 8)] {
+        let answer = Answer { retry_after: after, ..reply(status, code) };
+        assert_eq!(disposition(&answer), Disposition::Retry { after });
+    }
+    let answer = Answer { retry_after: after, ..Answer::new(429, "slow down") };
+    assert_eq!(disposition(&answer), Disposition::Retry { after });
+    let answer = Answer { retry_after: after, ..reply(200, 24) };
+    assert_eq!(judge(&answer, 4).unwrap().slow_down, after);
+}
+
+/// Guards that the probe takes "no data" as the yes that it is, and nothing else.
+#[test]
+fn the_probe_reads_the_token() {
+    let code = |result: Result<(), Error>| result.unwrap_err().code;
+    assert_eq!(judge_probe(&reply(400, 5)), Ok(()));
+    assert_eq!(code(judge_probe(&reply(403, 4))), "hec_4");
+    assert_eq!(code(judge_probe(&reply(401, 2))), "hec_2");
+    assert_eq!(code(judge_probe(&reply(400, 10))), "hec_10");
+    assert_eq!(code(judge_probe(&Answer::new(404, "no"))), "http_404");
+    assert_eq!(judge_health(&reply(200, 17)), Ok(()));
+    assert_eq!(judge_health(&Answer::new(404, "")), Ok(()));
+    assert_eq!(code(judge_health(&reply(503, 18))), "hec_18");
+}
+
+/// Guards that a misspelled option, a level that is none and a missing endpoint are refused.
+#[test]
+fn options_are_strict() {
+    let written = r#"{"endpoint":"https://h","token":{"env":"T"}"#;
+    for (more, part) in [
+        (r#","tokens":1}"#, "unknown field `tokens`"),
+        (r#","compression_level":13}"#, "13 is no compression level"),
+        (r#","format":"xml"}"#, "unknown variant `xml`"),
+        (r#","http":{"timeout":"1s"}}"#, "unknown field `timeout`"),
+    ] {
+        let error = serde_json::from_str::<SplunkHecOptions>(&format!("{written}{more}")).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+    let error = serde_json::from_str::<SplunkHecOptions>(r#"{"token":{"env":"T"}}"#).unwrap_err().to_string();
+    assert!(error.contains("missing field `endpoint`"), "{error}");
+}
