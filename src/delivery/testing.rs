@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    Batch, Block, DeadLetter, DeadLetters, Delivery, Disposition, Error, EventView, Ledger, Row, Sink, Verdict,
-    Verdicts, What,
+    Batch, Block, DeadLetter, DeadLetters, DeadReason, Delivery, Disposition, Error, EventView, Ledger, Row, Sink,
+    Verdict, Verdicts, What,
 };
 use crate::ack::{Position, Sequence};
 use crate::budget::Charge;
@@ -91,25 +91,6 @@ pub(crate) struct Plan {
     pub slow_down: u8,
     /// More bytes in one request are too many.
     pub bytes_max: usize,
-}
-
-impl Plan {
-    /// A destination that takes everything at once.
-    pub fn calm() -> Self {
-        Self {
-            seed: 0,
-            is_whole: false,
-            nature: |_| Nature::Good,
-            latency_max: Duration::ZERO,
-            fail: 0,
-            stall: 0,
-            pause: 0,
-            short: 0,
-            busy: 0,
-            slow_down: 0,
-            bytes_max: usize::MAX,
-        }
-    }
 }
 
 /// A destination in memory.
@@ -238,10 +219,20 @@ impl Sink for MemorySink {
     }
 }
 
+/// A dead letter as it was kept, without its block: the block would hold on to its room in the memory budget.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub number: u64,
+    pub reason: DeadReason,
+    pub code: String,
+    pub words: String,
+    pub attempts: u32,
+}
+
 /// Dead letters in memory, kept after up to `latency_max`.
 #[derive(Debug)]
 pub(crate) struct MemoryDeadLetters {
-    pub letters: Mutex<Vec<DeadLetter>>,
+    pub letters: Mutex<Vec<Kept>>,
     rng: Mutex<fastrand::Rng>,
     latency_max: Duration,
 }
@@ -257,14 +248,17 @@ impl DeadLetters for MemoryDeadLetters {
         assert!(!letters.is_empty(), "nothing to keep");
         let share = self.rng.lock().unwrap().f64();
         tokio::time::sleep(self.latency_max.mul_f64(share)).await;
-        self.letters.lock().unwrap().extend(letters);
+        self.letters.lock().unwrap().extend(letters.into_iter().map(Kept::from));
     }
 }
 
-/// The number of the event that a letter is about.
-pub(crate) fn number_of(letter: &DeadLetter) -> u64 {
-    let What::Row(row) = letter.what else { panic!("a lane buries rows") };
-    number_in(letter.block.event(row).unwrap().ocsf())
+impl From<DeadLetter> for Kept {
+    fn from(letter: DeadLetter) -> Self {
+        let What::Row(row) = letter.what else { panic!("a lane buries rows") };
+        let number = number_in(letter.block.event(row).unwrap().ocsf());
+        let DeadLetter { reason, code, words, attempts, .. } = letter;
+        Self { number, reason, code: code.into_owned(), words, attempts }
+    }
 }
 
 /// A failed request.

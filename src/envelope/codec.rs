@@ -17,6 +17,8 @@ const ZSTD: &[u8] = &[0x28, 0xB5, 0x2F, 0xFD];
 /// The largest window of a zstd frame that is honoured, as a power of two: 128 MiB, which is what the `zstd` tool honours
 /// too unless told otherwise. The window is memory beside the output.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
+/// After a record larger than this the zstd decoder is made anew.
+const ZSTD_KEPT_BYTES: usize = 8 << 20;
 /// Where its output cannot be foretold, a stream is inflated in steps that double it, this one first.
 const STEP_BYTES: usize = 256 << 10;
 
@@ -103,6 +105,10 @@ impl Decoders {
             Format::Zlib => self.zlib(input, out, bound.bytes_max),
             Format::Zstd => self.zstd(input, out, bound.bytes_max),
         };
+        if outcome.is_err() || out.written().len() > ZSTD_KEPT_BYTES {
+            // The decoder holds on to the window of the largest frame it met.
+            self.zstd = None;
+        }
         match outcome {
             Ok(behind) => Ok(Some(tail(input, behind))),
             Err(Fault::Truncated | Fault::Corrupt) if format == Format::Zlib && std::str::from_utf8(input).is_ok() => {

@@ -17,6 +17,7 @@ fn asked(entries: usize) -> Asked {
     Asked { entries, retries: 0, others_accepted: false }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "an answer is a result, and the cases read like the failed ones")]
 fn each(verdicts: &str) -> Result<Delivery, Error> {
     let verdict = |letter| match letter {
         'a' => Verdict::Accepted,

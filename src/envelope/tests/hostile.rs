@@ -106,7 +106,7 @@ fn mutated() {
     let mut random = fastrand::Rng::with_seed(seed);
     let corpus = corpus();
     let mut peeler = Peeler::new(Limits::default());
-    for _ in 0..20_000 {
+    for _ in 0..60_000 {
         let mut record = corpus[random.usize(..corpus.len())].clone();
         for _ in 0..=random.usize(..4) {
             let place = random.usize(..record.len());
@@ -230,7 +230,13 @@ fn bombs() {
 fn contexts_count() {
     let log_events = vec![r#"{"message":""}"#; 20_000].join(",");
     let record = subscription(&log_events).replace("/g", &"g".repeat(100_000));
-    assert_eq!(refused(record.as_bytes(), Limits::default()), "decompressed_bytes_max");
+    let mut peeler = Peeler::new(Limits { decompressed_bytes_max: 64 << 20, ..Limits::default() });
+    assert_eq!(peeler.peel(record.as_bytes(), None).expect_err("it is too much").code, "decompressed_bytes_max");
+    for _ in 0..3 {
+        peeler.peel(b"{}", None).expect("an event");
+    }
+    let held = peeler.held_bytes();
+    assert!(held <= 32 << 20, "{held} bytes are kept");
 }
 
 #[test]

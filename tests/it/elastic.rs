@@ -1,0 +1,231 @@
+//! The Elasticsearch sink against a strict `_bulk`: each fault is answered as the lane needs it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use siemline::delivery::{Batch, Delivery, Disposition, Error, Sink as _, Verdict, Verdicts};
+use siemline::sink::elastic::setup::{self, Flavor};
+use siemline::sink::elastic::{Elastic, ElasticOptions};
+use tokio::time::timeout;
+
+use crate::events::{batch, uid};
+use crate::fakes::bulk::{API_KEY, API_KEY_CREATE_ONLY, API_KEY_READ_ONLY, FakeBulk};
+use crate::fakes::plan::{Fault, Plan};
+
+/// A sink of these further options, whose API key is this one.
+fn sink_with(url: &str, key: &str, more: &Value) -> Elastic {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("key");
+    std::fs::write(&path, key).unwrap();
+    let mut options = json!({ "endpoint": url, "api_key": { "file": path } });
+    for (key, value) in more.as_object().unwrap() {
+        options[key] = value.clone();
+    }
+    Elastic::new(&serde_json::from_value::<ElasticOptions>(options).unwrap()).unwrap()
+}
+
+fn sink(url: &str) -> Elastic {
+    sink_with(url, API_KEY, &json!({}))
+}
+
+async fn failure(sink: &Elastic, batch: &Batch) -> Error {
+    sink.send(batch).await.expect_err("the request fails")
+}
+
+/// Guards the way of a batch from events to documents, and the request's path and query.
+#[tokio::test]
+async fn a_batch_is_created() {
+    for level in [0, 1, 6] {
+        let cluster = FakeBulk::start(Plan::healthy()).await;
+        let more = json!({ "compression_level": level, "pipeline": "geo ip", "index": "logs-a.b-prod" });
+        let sink = sink_with(&cluster.url, API_KEY, &more);
+        assert_eq!(sink.send(&batch(&sink, 100)).await, Ok(Delivery::accepted()));
+        let received = cluster.received();
+        assert_eq!(received.len(), 100);
+        let expected = json!({ "@timestamp": "2023-11-14T22:13:20.042Z", "class_uid": 2004, "n": 42 });
+        assert_eq!(received[&uid(42)].document, expected);
+        let expected = "/logs-a.b-prod/_bulk?filter_path=errors%2Citems.*.status%2Citems.*.error%2Citems.*.failure_store&pipeline=geo+ip";
+        assert_eq!(cluster.queries(), [expected]);
+    }
+}
+
+/// Guards that raw events arrive as text, in the data stream that is named where none is.
+#[tokio::test]
+async fn raw_events_are_created() {
+    let cluster = FakeBulk::start(Plan::healthy()).await;
+    let sink = sink_with(&cluster.url, API_KEY, &json!({ "format": "raw" }));
+    assert_eq!(sink.send(&batch(&sink, 2)).await, Ok(Delivery::accepted()));
+    let document = &cluster.received()[&uid(1)].document;
+    assert_eq!((&document["message"], &document["siemline"]["log_type"]), (&json!("line 1"), &json!("aws.guardduty")));
+    assert!(cluster.queries()[0].starts_with("/logs-siemline.ocsf-default/_bulk?"), "{:?}", cluster.queries());
+}
+
+/// Guards that every fault becomes what the lane is to do about it, and that the next sending heals it: nothing is lost,
+/// and what was taken before is answered as a duplicate.
+#[tokio::test]
+async fn faults_are_answered_and_healed() {
+    let retry = |seconds: Option<u64>| Disposition::Retry { after: seconds.map(Duration::from_secs) };
+    for (fault, disposition, code, duplicates) in [
+        (Fault::throttled(None), retry(None), "http_429", 0),
+        (Fault::throttled(Some(7)), retry(Some(7)), "http_429", 0),
+        (Fault::unavailable(Some(2)), retry(Some(2)), "http_503", 0),
+        (Fault::html(), Disposition::Pause, "http_200", 0),
+        (Fault::CutBefore, retry(None), "cut", 0),
+        (Fault::garbage(), retry(None), "http_502", 10),
+        (Fault::Short, retry(None), "items_missing", 10),
+        (Fault::CutMidway, retry(None), "cut", 10),
+    ] {
+        let cluster = FakeBulk::start(Plan::script([fault.clone()])).await;
+        let sink = sink(&cluster.url);
+        let batch = batch(&sink, 10);
+        let error = failure(&sink, &batch).await;
+        assert_eq!((error.disposition, error.code.as_ref()), (disposition, code), "{fault:?}: {error}");
+        let healed = sink.send(&batch).await.unwrap();
+        let expected = match duplicates {
+            0 => Verdicts::AllAccepted,
+            _ => Verdicts::Each(vec![Verdict::Duplicate; 10]),
+        };
+        assert_eq!(healed.verdicts, expected, "{fault:?}");
+        assert_eq!((cluster.distinct(), cluster.duplicates()), (10, duplicates), "{fault:?}");
+    }
+}
+
+/// Guards that a slow answer is waited for, and that giving up on one that never comes leaves a sink that works.
+#[tokio::test]
+async fn slow_answers_are_awaited_and_may_be_given_up() {
+    let cluster = FakeBulk::start(Plan::script([Fault::Slow(Duration::from_millis(20)), Fault::Hang])).await;
+    let sink = sink(&cluster.url);
+    let batch = batch(&sink, 2);
+    assert_eq!(sink.send(&batch).await, Ok(Delivery::accepted()));
+    assert!(timeout(Duration::from_millis(200), sink.send(&batch)).await.is_err(), "it is never answered");
+    let again = sink.send(&batch).await.unwrap();
+    assert_eq!(again.verdicts, Verdicts::Each(vec![Verdict::Duplicate; 2]));
+    assert_eq!(cluster.distinct(), 2);
+}
+
+/// Guards that only what was not taken is to be sent again, that what is refused is refused alone, and that the verdicts
+/// say of each document what became of it.
+#[tokio::test]
+async fn each_document_has_its_own_verdict() {
+    let plan = Plan::script([Fault::Partial]).refusing(|document| document["n"].as_u64() == Some(5));
+    let cluster = FakeBulk::start(plan).await;
+    let sink = sink(&cluster.url);
+    let all = batch(&sink, 20);
+    let Ok(Delivery { verdicts: Verdicts::Each(verdicts), .. }) = sink.send(&all).await else { panic!("verdicts") };
+    assert_eq!(verdicts.len(), 20);
+    let received = cluster.received();
+    let mut again = Vec::new();
+    for ((n, verdict), frame) in (0..).zip(&verdicts).zip(all.frames()) {
+        match verdict {
+            Verdict::Accepted => assert!(received.contains_key(&uid(n)), "{n}"),
+            Verdict::Retry(why) => {
+                assert_eq!(why.code, "es_rejected_execution_exception");
+                assert!(!received.contains_key(&uid(n)), "{n}");
+                again.push(frame);
+            }
+            Verdict::Refused(why) => assert_eq!((n, why.code.as_ref()), (5, "document_parsing_exception")),
+            Verdict::Duplicate => panic!("{n} was sent once"),
+        }
+    }
+    assert!(!again.is_empty() && again.len() < 20, "the plan takes some and leaves some: {}", again.len());
+    sink.send(&Batch::of_frames(again)).await.unwrap();
+    assert_eq!((cluster.distinct(), cluster.duplicates()), (19, 0));
+}
+
+/// Guards that a body above the cluster's limit is split.
+#[tokio::test]
+async fn a_batch_too_large_is_split() {
+    let cluster = FakeBulk::start(Plan::healthy().body_bytes_max(1500)).await;
+    let sink = sink(&cluster.url);
+    let all = batch(&sink, 20);
+    assert!(all.body().len() > 1500);
+    assert_eq!(failure(&sink, &all).await.disposition, Disposition::Split);
+    assert_eq!(sink.send(&Batch::of_frames(all.frames().take(10))).await, Ok(Delivery::accepted()));
+}
+
+/// Guards that an answer longer than the bound is never held whole, and is no success.
+#[tokio::test]
+async fn answers_are_bounded() {
+    let cluster = FakeBulk::start(Plan::healthy()).await;
+    let sink = sink_with(&cluster.url, API_KEY, &json!({ "http": { "response_bytes_max": "256B" } }));
+    let error = failure(&sink, &batch(&sink, 100)).await;
+    assert_eq!((error.disposition, error.code.as_ref()), (Disposition::Split, "answer_too_long"));
+    assert_eq!(sink.send(&batch(&sink, 2)).await.unwrap().verdicts, Verdicts::Each(vec![Verdict::Duplicate; 2]));
+}
+
+/// Guards that wrong credentials, a wrong path and nobody at home are told apart, and that no message holds the key.
+#[tokio::test]
+async fn wrong_settings_are_told_apart() {
+    let cluster = FakeBulk::start(Plan::healthy()).await;
+    let closed = FakeBulk::start(Plan::healthy()).await.url.clone();
+    let retry = Disposition::Retry { after: None };
+    for (url, key, disposition, code) in [
+        (cluster.url.clone(), "wrong-EXAMPLE", Disposition::Pause, "security_exception"),
+        (cluster.url.clone(), API_KEY_READ_ONLY, Disposition::Pause, "security_exception"),
+        (closed, API_KEY, retry, "connect"),
+    ] {
+        let sink = sink_with(&url, key, &json!({}));
+        let error = failure(&sink, &batch(&sink, 1)).await;
+        assert_eq!((error.disposition, error.code.as_ref()), (disposition, code), "{error}");
+        assert!(!format!("{error} {error:?} {sink:?}").contains(key), "{error:?} {sink:?}");
+    }
+    assert_eq!(cluster.distinct(), 0);
+}
+
+/// Guards that `check` takes a key that may do nothing but what is needed, and tells one that may not.
+#[tokio::test]
+async fn check_proves_the_privilege() {
+    let cluster = FakeBulk::start(Plan::healthy()).await;
+    for key in [API_KEY, API_KEY_CREATE_ONLY] {
+        assert_eq!(sink_with(&cluster.url, key, &json!({})).check().await, Ok(()));
+    }
+    let error = sink_with(&cluster.url, API_KEY_READ_ONLY, &json!({})).check().await.unwrap_err();
+    assert_eq!(error.code, "create_doc");
+    let error = sink_with(&cluster.url, "wrong-EXAMPLE", &json!({})).check().await.unwrap_err();
+    assert_eq!((error.disposition, error.code.as_ref()), (Disposition::Pause, "security_exception"));
+    // Two questions of each key, and one of the key that is none.
+    assert_eq!((cluster.batches(), cluster.requests()), (0, 7));
+}
+
+/// Guards that setup puts both templates where they belong, and says so if it may not.
+#[tokio::test]
+async fn setup_installs_the_templates() {
+    let cluster = FakeBulk::start(Plan::healthy()).await;
+    let elastic = sink(&cluster.url);
+    assert_eq!(setup::flavor(&elastic).await, Ok(Flavor::Elasticsearch));
+    let template = setup::template(ElasticOptions::INDEX, Flavor::Elasticsearch);
+    assert_eq!(setup::install(&elastic, &template).await, Ok(()));
+    let templates = cluster.templates();
+    assert_eq!(templates["/_component_template/siemline-ocsf@mappings"], template.component);
+    assert_eq!(templates["/_index_template/siemline-logs-siemline.ocsf-default"], template.index_template);
+    let error = setup::install(&sink_with(&cluster.url, API_KEY_CREATE_ONLY, &json!({})), &template).await.unwrap_err();
+    assert_eq!(error.code, "security_exception");
+}
+
+/// Guards that whatever a seeded run of faults does, sending what has no verdict until it has one brings all events in once,
+/// and leaves exactly the refused ones out.
+#[tokio::test]
+async fn a_run_of_faults_loses_nothing() {
+    let seed = fastrand::u64(..);
+    let plan = Plan::dice(seed, 60, Fault::passing()).refusing(|document| document["n"].as_u64() == Some(17));
+    let cluster = FakeBulk::start(plan).await;
+    let sink = sink(&cluster.url);
+    let all = batch(&sink, 40);
+    let mut left: Vec<&[u8]> = all.frames().collect();
+    let mut refused = 0;
+    for _ in 0..200 {
+        let Ok(delivery) = sink.send(&Batch::of_frames(left.iter().copied())).await else { continue };
+        match delivery.verdicts {
+            Verdicts::AllAccepted => left.clear(),
+            Verdicts::Each(verdicts) => {
+                refused += verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Refused(_))).count();
+                let mut verdicts = verdicts.iter();
+                left.retain(|_| matches!(verdicts.next(), Some(Verdict::Retry(_)) | None));
+            }
+        }
+        if left.is_empty() {
+            break;
+        }
+    }
+    assert_eq!((left.len(), refused, cluster.distinct()), (0, 1, 39), "seed {seed}");
+}

@@ -1,0 +1,6 @@
+//! Servers that are strict where the real ones are, and fail by plan.
+
+pub mod bulk;
+pub mod hec;
+pub mod http;
+pub mod plan;

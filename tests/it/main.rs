@@ -1,0 +1,15 @@
+//! The hermetic suite: bytes over sockets, against servers that live in this process.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::as_conversions,
+    reason = "a test that meets what it does not expect has failed; clippy knows this of test functions only"
+)]
+
+mod elastic;
+mod events;
+mod fakes;
+mod splunk_hec;
