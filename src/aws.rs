@@ -1,8 +1,8 @@
 //! The one place for AWS credentials, region, endpoints and retry mode. Floor 5.
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_http_client::tls;
 use std::time::Duration;
 

@@ -51,7 +51,8 @@ pub fn plan(shards: &[Shard], leases: &BTreeMap<String, Lease>, start: Start) ->
     let created: BTreeMap<&str, &Lease> = plan.create.iter().map(|(id, lease)| (id.as_str(), lease)).collect();
     let known = |id: &str| leases.get(id).or_else(|| created.get(id).copied());
     let is_finished = |id: &String| known(id).is_none_or(|lease| lease.checkpoint == Checkpoint::ShardEnd);
-    let all = leases.iter().map(|(id, lease)| (id.as_str(), lease)).chain(created.iter().map(|(id, lease)| (*id, *lease)));
+    let all =
+        leases.iter().map(|(id, lease)| (id.as_str(), lease)).chain(created.iter().map(|(id, lease)| (*id, *lease)));
     for (id, lease) in all {
         let is_listed = listed.contains(id);
         match lease.checkpoint {

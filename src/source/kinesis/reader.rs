@@ -194,7 +194,8 @@ impl<T: LeaseTable> Reader<T> {
     /// How long the service's limits and a shard without news ask to wait.
     fn pause_after(&self, fetched: &Fetched) -> Duration {
         let bytes: usize = fetched.records.iter().map(|record| record.data.as_ref().len()).sum();
-        let for_bytes = Duration::from_secs(1).mul_f64(f64::from(u32::try_from(bytes).unwrap_or(u32::MAX)) / f64::from(BYTES_PER_SECOND));
+        let for_bytes = Duration::from_secs(1)
+            .mul_f64(f64::from(u32::try_from(bytes).unwrap_or(u32::MAX)) / f64::from(BYTES_PER_SECOND));
         let for_news = if fetched.records.is_empty() && fetched.behind.is_zero() {
             self.options.idle_wait.0
         } else {

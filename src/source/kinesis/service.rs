@@ -98,9 +98,9 @@ impl Service {
             Checkpoint::AtTimestamp(time_ms) => {
                 request.shard_iterator_type(ShardIteratorType::AtTimestamp).timestamp(DateTime::from_millis(*time_ms))
             }
-            Checkpoint::Sequence { sequence, .. } => request
-                .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
-                .starting_sequence_number(sequence),
+            Checkpoint::Sequence { sequence, .. } => {
+                request.shard_iterator_type(ShardIteratorType::AfterSequenceNumber).starting_sequence_number(sequence)
+            }
             Checkpoint::ShardEnd => return Ok(None),
         };
         let answer = request.send().await.map_err(|error| self.trouble("GetShardIterator", error))?;
@@ -145,12 +145,17 @@ impl Service {
 
 fn classify(code: &str, words: String) -> Trouble {
     match code {
-        "ProvisionedThroughputExceededException" | "LimitExceededException" | "KMSThrottlingException"
+        "ProvisionedThroughputExceededException"
+        | "LimitExceededException"
+        | "KMSThrottlingException"
         | "ThrottlingException" => Trouble::Throttled(words),
         "ExpiredIteratorException" | "InvalidArgumentException" => Trouble::Expired(words),
         "ResourceNotFoundException" => Trouble::Missing(words),
-        "AccessDeniedException" | "UnrecognizedClientException" | "ExpiredTokenException"
-        | "InvalidSignatureException" | "MissingAuthenticationTokenException" => Trouble::Forbidden(words),
+        "AccessDeniedException"
+        | "UnrecognizedClientException"
+        | "ExpiredTokenException"
+        | "InvalidSignatureException"
+        | "MissingAuthenticationTokenException" => Trouble::Forbidden(words),
         code if code.starts_with("KMS") => Trouble::Forbidden(words),
         _ => Trouble::Disturbed(words),
     }
