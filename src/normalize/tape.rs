@@ -2,8 +2,9 @@
 
 use simd_json::{Node, StaticNode};
 
-/// Levels of nesting that are parsed; a deeper subtree is kept as the text of itself.
-pub(super) const DEPTH_MAX: usize = 128;
+/// Levels of nesting that are parsed; a deeper subtree is kept as the text of itself. An embedded document may have as
+/// many again and the output adds a few, so that it stays below the 128 levels at which common readers give up.
+pub(super) const DEPTH_MAX: usize = 56;
 
 /// A slot's mark for "not there": slots hold the number of a node plus one.
 pub(super) const ABSENT: u32 = 0;

@@ -91,7 +91,7 @@ impl Compiler {
         let key_slot = self.slots;
         self.slots = self.slots.saturating_add(1);
         let trie = Trie::new(keys, &mut self.slots);
-        self.scopes.push(Scope { trie, key_slot });
+        self.scopes.push(Scope { trie, key_slot, depth: 0 });
         self.scopes.len().saturating_sub(1)
     }
 
@@ -267,8 +267,8 @@ impl Compiler {
             }
             self.member(site, name, &group, &names, bits, &mut object, at)?;
         }
-        // What takes the rest comes last, when all others have taken theirs.
-        object.members.sort_by_key(|member| member.content.rest_rank());
+        // What takes the rest comes last, when all others have taken theirs, and the innermost first.
+        object.members.sort_by_key(|member| member.content.rest_depth().map(std::cmp::Reverse));
         self.constraints(site, bits, &mut object);
         for need in needs {
             object.required |= bits.known(need);
@@ -472,8 +472,11 @@ impl Compiler {
         }
         let path = self.path(&path, Some(at))?;
         let scope = self.begin_scope(self.keys);
-        if each && let Some(scope) = self.scopes.get(scope) {
-            self.each.push(scope.key_slot);
+        if let Some(scope) = self.scopes.get_mut(scope) {
+            scope.depth = path.depth.saturating_add(usize::from(each));
+            if each {
+                self.each.push(scope.key_slot);
+            }
         }
         let made = self.within(scope, compile);
         if each {
@@ -563,6 +566,7 @@ impl Compiler {
     }
 
     fn path(&mut self, path: &ast::Path, at: Option<&At>) -> Fallible<Path> {
+        let mut depth = 0;
         let place = match path {
             ast::Path::Event { base, steps } => {
                 let up = match base {
@@ -572,6 +576,8 @@ impl Compiler {
                 };
                 let level = self.stack.len().saturating_sub(1).saturating_sub(up);
                 let scope = self.stack.get(level).copied().unwrap_or(0);
+                let above = self.scopes.get(scope).map_or(0, |scope| scope.depth);
+                depth = above.saturating_add(steps.len());
                 let (slot, tail) = self.slot(scope, steps);
                 Place::Tape { slot, tail }
             }
@@ -583,7 +589,7 @@ impl Compiler {
             ast::Path::Text => Place::Text,
             ast::Path::LogType => Place::LogType,
         };
-        Ok(Path { place, label: label(path).into() })
+        Ok(Path { place, label: label(path).into(), depth })
     }
 
     /// The slot that the walk fills for these steps, and the steps from the first on that may lead to several values.
@@ -665,39 +671,39 @@ impl Object {
 }
 
 impl Content {
-    /// 0 for what takes no `rest`, 1 for what has one somewhere in it, 2 for one itself.
-    fn rest_rank(&self) -> u8 {
+    /// How deep in the event the outermost `rest` in it begins; `None` where it has none.
+    fn rest_depth(&self) -> Option<usize> {
         match self {
-            Self::Rule(content) | Self::Rules(content) => match content.0.has_rest() {
-                true if matches!(content.0.source, Source::Part(_)) => 1,
-                true => 2,
-                false => 0,
-            },
-            Self::Object(object) => u8::from(object.has_rest()),
+            Self::Rule(content) | Self::Rules(content) => content.0.rest_depth(),
+            Self::Object(object) => object.rest_depth(),
             Self::Array(array) => {
-                let by_rule = array.rule.as_ref().is_some_and(|(rule, _)| rule.has_rest());
-                u8::from(by_rule || array.blocks.iter().any(|block| block.object.has_rest()))
+                let by_rule = array.rule.iter().filter_map(|(rule, _)| rule.rest_depth());
+                by_rule.chain(array.blocks.iter().filter_map(|block| block.object.rest_depth())).min()
             }
         }
     }
 }
 
 impl Object {
-    fn has_rest(&self) -> bool {
-        self.members.iter().any(|member| member.content.rest_rank() > 0)
-            || self.blocks.iter().any(|block| block.object.has_rest())
+    fn rest_depth(&self) -> Option<usize> {
+        let members = self.members.iter().filter_map(|member| member.content.rest_depth());
+        members.chain(self.blocks.iter().filter_map(|block| block.object.rest_depth())).min()
     }
 }
 
 impl Rule {
-    fn has_rest(&self) -> bool {
+    fn rest_depth(&self) -> Option<usize> {
         let here = match &self.source {
-            Source::Rest(_) => true,
-            Source::Cases(arms) => arms.iter().any(|(_, arm)| arm.has_rest()),
-            Source::Part(part) => part.object.has_rest(),
-            _ => false,
+            Source::Rest(path) => Some(path.depth),
+            Source::Cases(arms) => arms.iter().filter_map(|(_, arm)| arm.rest_depth()).min(),
+            Source::Part(part) => part.object.rest_depth(),
+            _ => None,
         };
-        here || matches!(self.default.as_deref(), Some(Fallback::Rule(rule)) if rule.has_rest())
+        let default = match self.default.as_deref() {
+            Some(Fallback::Rule(rule)) => rule.rest_depth(),
+            _ => None,
+        };
+        here.into_iter().chain(default).min()
     }
 }
 

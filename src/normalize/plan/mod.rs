@@ -45,6 +45,8 @@ pub(super) struct Scope {
     pub(super) trie: Trie,
     /// Where the key of an `each` over an object is noted.
     pub(super) key_slot: usize,
+    /// Steps from the event's root to its base.
+    pub(super) depth: usize,
 }
 
 /// One way to recognise an event. Its paths are found in the detector's own tries.
@@ -96,6 +98,8 @@ pub(super) struct Path {
     pub(super) place: Place,
     /// As it reads in the mapping, for those who ask.
     pub(super) label: Box<str>,
+    /// Steps from the event's root.
+    pub(super) depth: usize,
 }
 
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use super::super::mapping::ast::Kind;
 use super::super::plan::Case;
 use super::super::tape::{Scalar, each_leaf};
 use super::object::Presence;
-use super::{FIRST_REST, LEFT, Outcome, Run};
+use super::{FIRST_REST, LEFT, Outcome, RUNS_MAX, Run};
 use crate::envelope::Field;
 
 /// The severity of an event that does not tell one.
@@ -19,15 +19,41 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
         let plan = self.plan;
         plan.cases.iter().find_map(|case| {
             self.restart();
-            (self.holds(&case.when) && self.case(case)).then(|| self.finish(case, out))
+            if !self.holds(&case.when) {
+                return None;
+            }
+            self.whole_case(case).then(|| self.finish(case, out))
         })
+    }
+
+    /// Writes a case until every object in it stands: one that stood on a `rest` for which nothing was left at the end is
+    /// known by then, and left out the next time.
+    fn whole_case(&mut self, case: &'r Case) -> bool {
+        self.buffers.void.clear();
+        for _ in 0..RUNS_MAX {
+            self.restart();
+            if !self.case(case) {
+                return false;
+            }
+            self.claim();
+            let buffers = &mut *self.buffers;
+            let void = buffers.splices.iter().filter(|splice| splice.is_needed && !splice.has_leaves);
+            let known = buffers.void.len();
+            buffers.void.extend(void.map(|splice| (splice.node, splice.rule)));
+            if buffers.void.len() == known {
+                break;
+            }
+        }
+        true
     }
 
     /// Appends the last case of the plan whatever is missing in it: the last resort.
     pub(in super::super) fn last_resort(&mut self, out: &mut Vec<u8>) -> Option<Outcome> {
         let case = self.plan.cases.last()?;
         self.restart();
+        self.buffers.void.clear();
         self.case(case);
+        self.claim();
         if self.found.severity.is_none() {
             push_comma(&mut self.buffers.scratch);
             self.buffers.scratch.extend_from_slice(b"\"severity_id\":0,\"severity\":\"Unknown\"");
@@ -69,7 +95,6 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
 
     /// Puts the scratch buffer and what belongs into it together, and ends the document.
     fn finish(&mut self, case: &Case, out: &mut Vec<u8>) -> Outcome {
-        self.claim();
         let nodes = self.nodes;
         let buffers = &mut *self.buffers;
         let begin = out.len();
@@ -143,12 +168,16 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
             numbers
         };
         for number in inner_first.iter() {
-            let (Some(splice), Ok(number)) = (buffers.splices.get(*number), u16::try_from(*number)) else { continue };
+            let (Some(splice), Ok(number)) = (buffers.splices.get_mut(*number), u16::try_from(*number)) else {
+                continue;
+            };
             let owner = FIRST_REST.saturating_add(number);
-            let fate = &mut buffers.fate;
+            let (fate, journal) = (&mut buffers.fate, &mut buffers.journal);
             each_leaf(self.nodes, splice.node, &mut buffers.open, |leaf| {
                 if let Some(fate) = fate.get_mut(leaf).filter(|fate| **fate == LEFT) {
+                    journal.push((leaf, LEFT));
                     *fate = owner;
+                    splice.has_leaves = true;
                 }
             });
         }

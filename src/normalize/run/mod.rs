@@ -13,6 +13,7 @@ use std::ops::Range;
 use simd_json::Node;
 
 use super::explain::Trace;
+use super::mapping::ast::RuleId;
 use super::plan::Plan;
 use super::tape::Open;
 use crate::envelope::Context;
@@ -38,6 +39,10 @@ pub(super) const ELEMENTS_MAX: u32 = 5_000;
 
 /// Observables of one event; what is behind them is left out.
 pub(super) const OBSERVABLES_MAX: usize = 5_000;
+
+/// How often a case is run again because an object stood on a `rest` that had nothing left. Every run drops at least one
+/// such object, and mappings nest them two or three deep at most.
+pub(super) const RUNS_MAX: usize = 8;
 
 /// Every buffer of a run, reused from event to event.
 #[derive(Debug, Default)]
@@ -67,6 +72,8 @@ pub(super) struct Buffers {
     copier: Copier,
     /// The numbers of the splices, innermost first.
     order: Vec<usize>,
+    /// The `rest`s, by node and rule, that turned out to have nothing left although an object stood on it.
+    void: Vec<(usize, RuleId)>,
     pub(super) open: Vec<Open>,
 }
 
@@ -78,6 +85,10 @@ struct Splice {
     /// Its `"name":` in `names`.
     name: (usize, usize),
     node: usize,
+    rule: RuleId,
+    /// Whether an object around it would not stand without it.
+    is_needed: bool,
+    has_leaves: bool,
 }
 
 /// A node that a path with several values led to.

@@ -6,6 +6,7 @@ use super::super::explain::Trace;
 use super::super::json::push_comma;
 use super::super::plan::{Array, Base, Block, Content, Leaf, Member, Object, Place, Rule};
 use super::super::tape::{ABSENT, is_there, members, slot_of};
+use super::rule::Given;
 use super::walk::fill;
 use super::{ELEMENTS_MAX, Gathered, Run};
 
@@ -16,15 +17,22 @@ pub(super) struct Presence {
     pub(super) present: u128,
     /// Whether one of them came from the event.
     pub(super) from_event: bool,
+    /// The members that are `rest`s: what of them is left is known only at the end.
+    pub(super) rests: u128,
 }
 
 impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
-    /// Writes an object with its braces; nothing where its constraints are not met.
-    pub(super) fn object(&mut self, object: &'r Object) -> Option<Presence> {
+    /// Writes an object with its braces; nothing where its constraints are not met. `presence` is what is known of it before.
+    pub(super) fn object(&mut self, object: &'r Object, presence: Presence) -> Option<Presence> {
         let mark = self.mark();
         self.buffers.scratch.push(b'{');
-        let presence = self.members(object, Presence::default());
+        let presence = self.members(object, presence);
         if object.is_met(presence) {
+            if presence.rests != 0 && !object.is_met(presence.without_rests()) {
+                for splice in self.buffers.splices.iter_mut().skip(mark.splices) {
+                    splice.is_needed = true;
+                }
+            }
             self.buffers.scratch.push(b'}');
             return Some(presence);
         }
@@ -86,8 +94,8 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
             self.undo(mark);
         } else {
             self.fired(block);
+            *presence = Presence { from_event: after.from_event || block.presence().from_event, ..after };
         }
-        *presence = after;
     }
 
     fn member(&mut self, member: &'r Member, presence: &mut Presence) {
@@ -111,17 +119,21 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
             }
             Content::Object(object) => {
                 self.name(member);
-                self.object(object).map(|inner| (0, inner.from_event))
+                let inner = self.object(object, Presence::default());
+                inner.map(|inner| Given { from_event: inner.stands(), ..Given::default() })
             }
             Content::Array(array) => {
                 self.name(member);
-                self.array(array).map(|from_event| (0, from_event))
+                self.array(array).map(|from_event| Given { from_event, ..Given::default() })
             }
         };
         match written {
-            Some((sibling, from_event)) => {
-                presence.present |= member.bit | sibling;
-                presence.from_event |= from_event;
+            Some(given) => {
+                presence.present |= member.bit | given.sibling;
+                presence.from_event |= given.from_event;
+                if given.is_rest {
+                    presence.rests |= member.bit;
+                }
             }
             None => self.undo(mark),
         }
@@ -153,12 +165,12 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
 
     fn element_by_rule(&mut self, rule: &'r Rule, leaf: &'r Leaf) -> bool {
         let mark = self.mark();
-        let Some((_, from_event)) = self.leaf(rule, leaf, b"", mark) else {
+        let Some(given) = self.leaf(rule, leaf, b"", mark).filter(|given| !given.is_rest) else {
             self.undo(mark);
             return false;
         };
         self.count_element();
-        from_event
+        given.from_event
     }
 
     /// Appends the elements that a block makes.
@@ -184,10 +196,10 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
         }
         let mark = self.mark();
         push_comma(&mut self.buffers.scratch);
-        if let Some(presence) = self.object(&block.object) {
+        if let Some(presence) = self.object(&block.object, block.presence()) {
             self.fired(block);
             self.count_element();
-            return presence.from_event;
+            return presence.stands();
         }
         self.undo(mark);
         false
@@ -201,12 +213,12 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
 
     /// An object made by a part.
     pub(super) fn part(&mut self, part: &'r Block) -> Option<Presence> {
-        let Some(base) = &part.base else { return self.object(&part.object) };
+        let Some(base) = &part.base else { return self.object(&part.object, Presence::default()) };
         let begin = self.gather_base(base);
         let first = self.buffers.gathered.get(begin).copied();
         self.buffers.gathered.truncate(begin);
         self.enter(base, first?);
-        self.object(&part.object)
+        self.object(&part.object, Presence::default())
     }
 
     /// Pushes the nodes a block is to stand on, one after the other.
@@ -251,12 +263,31 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
     }
 }
 
+impl Presence {
+    /// Whether something of it came from the event, as far as is known.
+    pub(super) fn stands(self) -> bool {
+        self.from_event || self.rests != 0
+    }
+
+    /// What it would be if nothing were left for the `rest`s.
+    fn without_rests(self) -> Self {
+        Self { present: self.present & !self.rests, rests: 0, ..self }
+    }
+}
+
+impl Block {
+    /// What is known of its object before it begins: a condition that held is something of the event.
+    fn presence(&self) -> Presence {
+        Presence { from_event: !self.when.0.is_empty(), ..Presence::default() }
+    }
+}
+
 impl Object {
     /// Whether an object with these members may stand in the output.
     fn is_met(&self, presence: Presence) -> bool {
         let present = presence.present;
         present != 0
-            && (presence.from_event || self.may_be_constant)
+            && (presence.stands() || self.may_be_constant)
             && present & self.required == self.required
             && self.at_least_one.iter().all(|any| present & any != 0)
             && self.just_one.iter().all(|one| (present & one).count_ones() == 1)

@@ -15,6 +15,17 @@ use super::{FREE, Gathered, LEFT, Mark, OBSERVABLES_MAX, Run, Splice, TYPED};
 /// `type_id` and its like: the number that stands for a word that the schema does not have.
 const OTHER: i64 = 99;
 
+/// What a member of an object got.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Given {
+    /// The bit of the sibling that was written with it.
+    pub(super) sibling: u128,
+    /// Whether it came from the event.
+    pub(super) from_event: bool,
+    /// Whether there will be something is not known before all other rules are through.
+    pub(super) is_rest: bool,
+}
+
 /// What a rule gave.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Gave<'r> {
@@ -50,9 +61,8 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
         }
     }
 
-    /// Writes the value of a member whose name has been written, and its sibling: the sibling's bit, and whether the value
-    /// came from the event. A `rest` takes the name back (to `before`) and remembers it.
-    pub(super) fn leaf(&mut self, rule: &'r Rule, leaf: &'r Leaf, name: &[u8], before: Mark) -> Option<(u128, bool)> {
+    /// Writes the value of a member whose name has been written, and its sibling. A `rest` takes the name back (to `before`) and remembers it.
+    pub(super) fn leaf(&mut self, rule: &'r Rule, leaf: &'r Leaf, name: &[u8], before: Mark) -> Option<Given> {
         let gave = self.rule(rule, leaf)?;
         if gave.is_rest {
             let buffers = &mut *self.buffers;
@@ -63,7 +73,7 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
                 splice.at = before.scratch;
                 splice.name = (begin, buffers.names.len());
             }
-            return Some((0, true));
+            return Some(Given { is_rest: true, ..Given::default() });
         }
         let mut sibling = 0;
         if let (Some(number), Some(enumeration)) = (gave.number, &leaf.enumeration)
@@ -87,11 +97,11 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
             Role::Time => self.found.time = gave.number,
             Role::None | Role::Account | Role::Region => {}
         }
-        Some((sibling, gave.from_event))
+        Some(Given { sibling, from_event: gave.from_event, is_rest: false })
     }
 
     /// As [`Self::leaf`] for an array of values.
-    pub(super) fn leaf_array(&mut self, rule: &'r Rule, leaf: &'r Leaf) -> Option<(u128, bool)> {
+    pub(super) fn leaf_array(&mut self, rule: &'r Rule, leaf: &'r Leaf) -> Option<Given> {
         let numbers = self.buffers.numbers.len();
         self.buffers.scratch.push(b'[');
         self.buffers.indices.push(0);
@@ -118,7 +128,7 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
             self.buffers.scratch.push(b']');
         }
         self.buffers.numbers.truncate(numbers);
-        (count > 0).then_some((sibling, from_event))
+        (count > 0).then_some(Given { sibling, from_event, is_rest: false })
     }
 
     /// Appends the elements that a rule gives; the flag says whether one came from the event.
@@ -227,7 +237,7 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
             Source::Part(part) => {
                 let presence = self.part(part)?;
                 self.trace.wrote(rule.id, &leaf.target, &self.buffers.indices, None);
-                Some(Gave { from_event: presence.from_event, ..Gave::default() })
+                Some(Gave { from_event: presence.stands(), ..Gave::default() })
             }
             Source::Rest(path) => self.rest(rule, leaf, path),
             Source::Uid(paths) => self.uid(rule, leaf, paths),
@@ -307,14 +317,14 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
                 if *hit == Constant::Integer(OTHER) && leaf.enumeration.is_some() {
                     word = Some(source);
                 }
-                self.mapped(rule, scalar_of(hit), &mut lossy)?
+                mapped(rule, leaf, scalar_of(hit), &mut lossy)?
             }
             Some(Map::Bands(bands)) => {
                 let number = convert::number(source)?;
                 let (.., hit) =
                     bands.iter().find(|(from, inclusive, _)| number > *from || (*inclusive && number >= *from))?;
                 lossy = true;
-                self.mapped(rule, scalar_of(hit), &mut lossy)?
+                mapped(rule, leaf, scalar_of(hit), &mut lossy)?
             }
             Some(Map::Scale(factor)) => {
                 let scaled = scaled(source, *factor)?;
@@ -330,13 +340,6 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
         }
         self.trace.wrote(rule.id, &leaf.target, &self.buffers.indices, Some(&path.label));
         Some(Gave { from_event: true, number: fitted.number, word, word_node: node, is_rest: false })
-    }
-
-    fn mapped<'v>(&self, rule: &Rule, scalar: Scalar<'v>, lossy: &mut bool) -> Option<Value<'v>> {
-        let Some(kind) = rule.kind else { return Some(Value::Scalar(scalar)) };
-        let (value, cut) = convert(scalar, kind)?;
-        *lossy |= cut;
-        Some(value)
     }
 
     /// Writes a whole container: as JSON, or as the text of it where the target takes text.
@@ -381,13 +384,16 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
         super::super::tape::each_leaf(self.nodes, node, &mut buffers.open, |leaf| {
             is_left |= fate.get(leaf).copied() == Some(LEFT);
         });
-        if !is_left {
+        if !is_left || buffers.void.contains(&(node, rule.id)) {
             return None;
         }
         buffers.splices.push(Splice {
             at: buffers.scratch.len(),
             name: (buffers.names.len(), buffers.names.len()),
             node,
+            rule: rule.id,
+            is_needed: false,
+            has_leaves: false,
         });
         self.trace.wrote(rule.id, &leaf.target, &self.buffers.indices, Some(&path.label));
         Some(Gave { from_event: true, is_rest: true, ..Gave::default() })
@@ -507,6 +513,18 @@ fn scalar_of(constant: &Constant) -> Scalar<'_> {
         Constant::Float(number) => Scalar::Float(*number),
         Constant::Boolean(value) => Scalar::Boolean(*value),
     }
+}
+
+/// What a look-up gave, converted: as the rule says, or a word as the target asks. A number stands as it is written.
+fn mapped<'v>(rule: &Rule, leaf: &Leaf, scalar: Scalar<'v>, lossy: &mut bool) -> Option<Value<'v>> {
+    let kind = match (rule.kind, scalar) {
+        (Some(kind), _) => kind,
+        (None, Scalar::Text(_)) => leaf.takes.kind(),
+        (None, _) => return Some(Value::Scalar(scalar)),
+    };
+    let (value, cut) = convert(scalar, kind)?;
+    *lossy |= cut;
+    Some(value)
 }
 
 fn look_up<'p>(words: &'p [(String, Constant)], source: Scalar<'_>) -> Option<&'p Constant> {
