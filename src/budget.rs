@@ -131,3 +131,85 @@ impl Drop for Waiting<'_> {
         self.0.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::{Pin, pin};
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    /// Guards the bound and its two exceptions: what is made from admitted records is charged at once, and an item above
+    /// the whole budget is admitted alone.
+    #[tokio::test]
+    async fn admits_up_to_the_bound_and_a_giant_alone() {
+        let budget = Budget::new(100);
+        let first = budget.admit(60).await;
+        let mut second = pin!(budget.admit(50));
+        assert!(poll(second.as_mut()).is_pending());
+        let derived = budget.charge(500);
+        assert_eq!((budget.used(), budget.peak()), (560, 560));
+        drop(first);
+        assert!(poll(second.as_mut()).is_pending(), "what was derived still counts");
+        drop(derived);
+        let Poll::Ready(second) = poll(second.as_mut()) else { panic!("there is room") };
+        let mut giant = pin!(budget.admit(1000));
+        assert!(poll(giant.as_mut()).is_pending(), "not beside others");
+        drop(second);
+        let Poll::Ready(giant) = poll(giant.as_mut()) else { panic!("alone") };
+        assert_eq!(budget.used(), 1000);
+        drop(giant);
+        assert_eq!((budget.used(), budget.peak()), (0, 1000));
+    }
+
+    /// Guards against starvation: a large item is not overtaken by small ones that would still fit.
+    #[tokio::test]
+    async fn admits_in_the_order_of_asking() {
+        let budget = Budget::new(100);
+        let half = budget.admit(50).await;
+        let mut large = pin!(budget.admit(80));
+        assert!(poll(large.as_mut()).is_pending());
+        let mut small = pin!(budget.admit(10));
+        assert!(poll(small.as_mut()).is_pending(), "it fits, but it is not its turn");
+        drop(half);
+        assert!(poll(small.as_mut()).is_pending());
+        let Poll::Ready(_large) = poll(large.as_mut()) else { panic!("its turn, and room") };
+        assert!(poll(small.as_mut()).is_ready());
+    }
+
+    /// Guards that an intake which gives up neither keeps its turn nor keeps the budget pressed.
+    #[tokio::test]
+    async fn giving_up_passes_the_turn_on() {
+        let budget = Budget::new(100);
+        let _half = budget.admit(50).await;
+        {
+            let mut large = pin!(budget.admit(80));
+            assert!(poll(large.as_mut()).is_pending());
+            assert!(budget.is_pressed());
+        }
+        assert!(!budget.is_pressed());
+        assert!(poll(pin!(budget.admit(10))).is_ready());
+    }
+
+    /// Guards that no pressure is missed: neither that which begins while a lane waits for it, nor that which was there
+    /// before the lane looked.
+    #[tokio::test]
+    async fn pressure_is_seen_before_and_after() {
+        let budget = Budget::new(100);
+        let mut early = pin!(budget.pressure());
+        assert!(poll(early.as_mut()).is_pending());
+        let held = budget.admit(100).await;
+        assert!(poll(early.as_mut()).is_pending(), "a full budget alone presses nobody");
+        let mut waiting = pin!(budget.admit(1));
+        assert!(poll(waiting.as_mut()).is_pending());
+        assert!(poll(early.as_mut()).is_ready());
+        assert!(poll(pin!(budget.pressure())).is_ready(), "still pressed");
+        drop(held);
+        assert!(poll(waiting.as_mut()).is_ready());
+        assert!(poll(pin!(budget.pressure())).is_pending(), "no longer pressed");
+    }
+}

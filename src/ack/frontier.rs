@@ -74,6 +74,7 @@ impl Frontier {
     /// Opens a chunk of these records, in the order of the shard. They follow everything opened before.
     pub fn open(&mut self, positions: Vec<Position>) -> ChunkId {
         debug_assert!(!positions.is_empty(), "a chunk holds at least one record");
+        debug_assert!(!self.is_full(), "a full window is the backpressure");
         let id = self.next;
         self.next += 1;
         self.window.push_back(Out { id, positions, settled: false });
