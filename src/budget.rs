@@ -107,6 +107,13 @@ impl Charge {
     pub fn budget(&self) -> &Budget {
         &self.budget
     }
+
+    /// Takes more, without waiting, or gives some back, so that the charge is of so many bytes.
+    pub fn resize(&mut self, bytes: usize) {
+        if bytes != self.bytes {
+            *self = self.budget.charge(bytes);
+        }
+    }
 }
 
 impl Drop for Charge {
@@ -164,6 +171,22 @@ mod tests {
         assert_eq!(budget.used(), 1000);
         drop(giant);
         assert_eq!((budget.used(), budget.peak()), (0, 1000));
+    }
+
+    /// Guards that a charge which shrinks lets others in, and that the sum is right after growing.
+    #[tokio::test]
+    async fn a_charge_grows_and_shrinks() {
+        let budget = Budget::new(100);
+        let mut charge = budget.charge(10);
+        charge.resize(90);
+        assert_eq!(budget.used(), 90);
+        let mut waiting = pin!(budget.admit(50));
+        assert!(poll(waiting.as_mut()).is_pending());
+        charge.resize(50);
+        let Poll::Ready(admitted) = poll(waiting.as_mut()) else { panic!("there is room") };
+        assert_eq!(budget.used(), 100);
+        drop((charge, admitted));
+        assert_eq!(budget.used(), 0);
     }
 
     /// Guards against starvation: a large item is not overtaken by small ones that would still fit.
