@@ -62,8 +62,7 @@ impl Budget {
     /// Takes bytes without waiting: for what is made out of something admitted.
     #[must_use]
     pub fn charge(&self, bytes: usize) -> Charge {
-        let used = self.0.used.fetch_add(bytes, Ordering::AcqRel) + bytes;
-        self.0.peak.fetch_max(used, Ordering::Relaxed);
+        self.take(bytes);
         Charge { budget: self.clone(), bytes }
     }
 
@@ -93,6 +92,16 @@ impl Budget {
         self.0.peak.load(Ordering::Relaxed)
     }
 
+    fn take(&self, bytes: usize) {
+        let used = self.0.used.fetch_add(bytes, Ordering::AcqRel) + bytes;
+        self.0.peak.fetch_max(used, Ordering::Relaxed);
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.0.used.fetch_sub(bytes, Ordering::AcqRel);
+        self.0.freed.notify_waiters();
+    }
+
     fn try_admit(&self, bytes: usize) -> Option<Charge> {
         let fits = |used: usize| (used == 0 || used + bytes <= self.0.bytes_max).then_some(used + bytes);
         let before = self.0.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits).ok()?;
@@ -110,16 +119,18 @@ impl Charge {
 
     /// Takes more, without waiting, or gives some back, so that the charge is of so many bytes.
     pub fn resize(&mut self, bytes: usize) {
-        if bytes != self.bytes {
-            *self = self.budget.charge(bytes);
+        if bytes >= self.bytes {
+            self.budget.take(bytes - self.bytes);
+        } else {
+            self.budget.give_back(self.bytes - bytes);
         }
+        self.bytes = bytes;
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.budget.0.used.fetch_sub(self.bytes, Ordering::AcqRel);
-        self.budget.0.freed.notify_waiters();
+        self.budget.give_back(self.bytes);
     }
 }
 
@@ -186,7 +197,7 @@ mod tests {
         let Poll::Ready(admitted) = poll(waiting.as_mut()) else { panic!("there is room") };
         assert_eq!(budget.used(), 100);
         drop((charge, admitted));
-        assert_eq!(budget.used(), 0);
+        assert_eq!((budget.used(), budget.peak()), (0, 100));
     }
 
     /// Guards against starvation: a large item is not overtaken by small ones that would still fit.
