@@ -265,6 +265,9 @@ impl State {
             others_accepted: self.accepted > load.history.accepted_before,
         };
         let is_unreachable = matches!(&answer, Err(error) if error.is_retry());
+        if is_unreachable {
+            self.pace.ease();
+        }
         let Judgement { fates, next, slow_down } = judge(asked, answer, &mut self.streak, &self.settings);
         self.mind_pause(load.is_probe, &next, is_unreachable, now);
         let accepted_before = self.accepted;
@@ -324,9 +327,7 @@ impl State {
             Next::Go => debug_assert!(false, "nothing is left to be sent again"),
             Next::Later { after } => {
                 load.history.retries = load.history.retries.saturating_add(1);
-                if let Some(asked) = after {
-                    self.pace.slow_down(asked, now);
-                }
+                self.pace.hold(after.unwrap_or_default(), now);
                 let pace = &mut self.pace;
                 let schedule = load.schedule.get_or_insert_with(|| Box::new(pace.fork()));
                 let wait = schedule.next(after);

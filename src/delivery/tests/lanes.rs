@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::ack::{Outcome, Receipt, Settled};
 use crate::budget::Budget;
@@ -386,6 +386,26 @@ async fn a_destination_that_is_down_is_not_hammered() {
     assert_eq!((ended.meter.delivered.get(), ended.dead.len()), (50, 0));
     let failed = ended.meter.failures.get();
     assert!((360..1500).contains(&failed), "{failed} requests in six hours, with waits of half a minute on average");
+}
+
+/// Guards the bound of a lane that cannot send: it takes a window of batches and a little more, charges what it holds, and
+/// then its queue is the backpressure.
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_cannot_send_takes_no_more() {
+    let rig = Rig::new(&options(), |_, _| at_once(Err(error(Disposition::Retry { after: None }, "connect"))));
+    let mut put = 0;
+    while timeout(Duration::from_hours(1), rig.put(put * 5..put * 5 + 5)).await.is_ok() {
+        put += 1;
+        assert!(put < 100, "no bound");
+    }
+    // Two batches of ten may be under way at first, three may be ready, one is being filled from one parcel.
+    let taken = rig.meter.entries.get();
+    assert!((30..=65).contains(&taken), "{taken} entries");
+    assert_eq!(put * 5, taken + 4 * 5, "the rest is in the queue");
+    assert!(rig.budget.used() > usize::try_from(put * 5 + 30 * 7).unwrap(), "blocks and encoded batches are charged");
+    rig.lane.abort();
+    assert!(rig.lane.await.unwrap_err().is_cancelled());
+    assert_eq!((rig.meter.abandoned.get(), rig.budget.used()), (put * 5, 0));
 }
 
 /// Guards that what is dead-lettered counts as settled only once it is kept, while others go on; and that burials are
