@@ -32,6 +32,9 @@ pub enum Error {
         /// Why, and the remedy.
         error: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A lane ended before its time: a fault of ours. What it held is read again next time.
+    #[error("a lane failed: {0}")]
+    Lane(tokio::task::JoinError),
     /// A worker cannot be started.
     #[error("cannot start a worker thread: {0}")]
     Thread(std::io::Error),
@@ -173,6 +176,11 @@ impl House {
                         }
                     }
                 },
+                Some(Err(error)) = self.lanes.join_next(), if !cut => {
+                    tracing::error!(%error, "a lane failed, stopping");
+                    stop.stop();
+                    result = result.and(Err(Error::Lane(error)));
+                }
                 () = &mut grace_is_over, if !cut => {
                     cut = true;
                     tracing::warn!(?grace, "shutdown_grace is over, what is not delivered is read again next time");

@@ -1,5 +1,6 @@
 //! A worker: chunks in, blocks out, parcels to the lanes.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
@@ -70,9 +71,14 @@ impl Worker {
     pub fn run(mut self) {
         loop {
             let chunk = self.shared.chunks.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
-            match chunk {
-                Some(chunk) => self.work(chunk),
-                None => return,
+            let Some(chunk) = chunk else { return };
+            let worked = panic::catch_unwind(AssertUnwindSafe(|| self.work(chunk)));
+            if worked.is_err() {
+                // A fault of ours. The chunk went down with it unsettled: it is read again, record by record, and what
+                // fails three times is dead-lettered whole. The buffers may be in any state: new ones.
+                tracing::error!("a worker failed on a chunk, which is read again");
+                self.peeler = Peeler::new(self.shared.limits);
+                self.normalizer = Normalizer::new(Arc::clone(&self.shared.mappings));
             }
         }
     }
