@@ -325,6 +325,10 @@ impl State {
         load.history.accepted_before = self.accepted;
         match next {
             Next::Go => debug_assert!(false, "nothing is left to be sent again"),
+            Next::Rest => {
+                load.history.retries = 0;
+                self.ready.push_front(load);
+            }
             Next::Later { after } => {
                 load.history.retries = load.history.retries.saturating_add(1);
                 self.pace.hold(after.unwrap_or_default(), now);

@@ -41,6 +41,8 @@ pub struct Leaves {
 
 /// What listens while a plan runs. What an undone part of the output was told is taken back.
 pub(super) trait Trace {
+    /// Whether anybody listens.
+    const LISTENS: bool;
     fn mark(&self) -> usize;
     fn undo(&mut self, mark: usize);
     fn fired(&mut self, rule: RuleId);
@@ -52,6 +54,7 @@ pub(super) trait Trace {
 pub(super) struct Silent;
 
 impl Trace for Silent {
+    const LISTENS: bool = false;
     fn mark(&self) -> usize {
         0
     }
@@ -77,6 +80,7 @@ impl Record {
 }
 
 impl Trace for Record {
+    const LISTENS: bool = true;
     fn mark(&self) -> usize {
         self.notes.len()
     }

@@ -122,38 +122,26 @@ impl Normalizer {
         let mut desk = Desk { mappings, parser, buffers, embedded };
         let mut subject = Subject { body: event.body, context: event.context, digest, text: None };
         let refused;
-        let made = match event.form {
-            Form::Text => {
-                subject.text = Some(&text);
-                desk.text(&subject, &mut nodes, out, trace, &mut complaints)
-            }
-            Form::Json => {
-                let parsed = parse(event.body, body, desk.parser, nodes);
-                match parsed {
-                    Ok(parsed) => {
-                        nodes = parsed;
-                        desk.json(&subject, &mut nodes, inner, &mut inner_nodes, out, trace, &mut complaints)
-                    }
-                    Err(()) => {
-                        repaired.clear();
-                        repair(event.body, repaired);
-                        match parse(repaired, repaired_body, desk.parser, Tape(Vec::new())) {
-                            Ok(parsed) => {
-                                nodes = parsed;
-                                complaints.add(Complaint::JsonRepaired);
-                                subject.body = repaired;
-                                desk.json(&subject, &mut nodes, inner, &mut inner_nodes, out, trace, &mut complaints)
-                            }
-                            Err(()) => {
-                                complaints.add(Complaint::JsonUnreadable);
-                                refused = String::from_utf8_lossy(event.body);
-                                subject.text = Some(&refused);
-                                nodes = Tape(Vec::new());
-                                desk.raw(&subject, &mut nodes, out, trace)
-                            }
-                        }
-                    }
-                }
+        let made = if event.form == Form::Text {
+            subject.text = Some(&text);
+            desk.text(&subject, &mut nodes, out, trace, &mut complaints)
+        } else if let Ok(parsed) = parse(event.body, body, desk.parser, nodes) {
+            nodes = parsed;
+            desk.json(&subject, &mut nodes, inner, &mut inner_nodes, out, trace, &mut complaints)
+        } else {
+            repaired.clear();
+            repair(event.body, repaired);
+            if let Ok(parsed) = parse(repaired, repaired_body, desk.parser, Tape(Vec::new())) {
+                nodes = parsed;
+                complaints.add(Complaint::JsonRepaired);
+                subject.body = repaired;
+                desk.json(&subject, &mut nodes, inner, &mut inner_nodes, out, trace, &mut complaints)
+            } else {
+                complaints.add(Complaint::JsonUnreadable);
+                refused = String::from_utf8_lossy(event.body);
+                subject.text = Some(&refused);
+                nodes = Tape(Vec::new());
+                desk.raw(&subject, &mut nodes, out, trace)
             }
         };
         *tape = nodes.reset();
@@ -306,21 +294,20 @@ impl<'d> Desk<'d> {
         self.begin(plan, nodes, trace);
         let before = trace.mark();
         let made = Run::new(subject.input(plan, nodes, &plan.log_type), self.buffers, trace).cases(out);
-        let (outcome, from) = match made {
-            Some(outcome) => (outcome, plan),
-            None => {
-                if !is_base {
-                    complaints.add(Complaint::NoCase);
-                }
-                trace.undo(before);
-                self.begin_scope(base, nodes);
-                let mut run = Run::new(subject.input(base, nodes, &plan.log_type), self.buffers, trace);
-                let made = run.cases(out).or_else(|| run.last_resort(out));
-                let bare = || push_bare(out, mappings.version, &String::from_utf8_lossy(subject.body));
-                (made.unwrap_or_else(bare), base)
+        let (outcome, from) = if let Some(outcome) = made {
+            (outcome, plan)
+        } else {
+            if !is_base {
+                complaints.add(Complaint::NoCase);
             }
+            trace.undo(before);
+            self.begin_scope(base, nodes);
+            let mut run = Run::new(subject.input(base, nodes, &plan.log_type), self.buffers, trace);
+            let made = run.cases(out).or_else(|| run.last_resort(out));
+            let made = made.unwrap_or_else(|| push_bare(out, mappings.version, &String::from_utf8_lossy(subject.body)));
+            (made, base)
         };
-        let leaves = self.count(nodes);
+        let leaves = if T::LISTENS { self.count(nodes) } else { Leaves::default() };
         let mapping = Some(Arc::clone(&from.log_type));
         Made { log_type: Arc::clone(&plan.log_type), outcome, mapping, leaves }
     }

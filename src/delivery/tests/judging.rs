@@ -47,6 +47,7 @@ fn spell(judgement: &Judgement, entries: usize) -> String {
 fn name(next: &Next) -> &'static str {
     match next {
         Next::Go => "go",
+        Next::Rest => "rest",
         Next::Later { .. } => "later",
         Next::Wait { .. } => "wait",
         Next::Halves => "halves",
@@ -54,15 +55,19 @@ fn name(next: &Next) -> &'static str {
     }
 }
 
-/// Guards the rules for answers entry by entry: a missing verdict is "try again", accepted neighbours make a refusal or
-/// the next retry the entry's own fault, and nobody accepted means that the destination is at fault.
+/// Guards the rules for answers entry by entry: a missing verdict is "try again", at once and at nobody's fault where the
+/// destination stopped at an entry; accepted neighbours make a refusal or the next retry the entry's own fault; nobody
+/// accepted means that the destination is at fault.
 #[test]
 fn verdicts_lead_to_fates() {
     let retried = |others_accepted| Asked { entries: 2, retries: 2, others_accepted };
     for (asked, verdicts, fates, next) in [
         (asked(3), "aaa", "DDD", "go"),
         (asked(3), "ada", "DuD", "go"),
-        (asked(3), "a", "DAA", "later"),
+        (asked(3), "a", "DAA", "rest"),
+        (asked(3), "x", "BAA", "rest"),
+        (asked(3), "r", "AAA", "wait"),
+        (asked(3), "ar", "DAA", "later"),
         (asked(3), "", "AAA", "wait"),
         (asked(2), "aaaaa", "DD", "go"),
         (asked(3), "arx", "DAB", "later"),
@@ -76,6 +81,8 @@ fn verdicts_lead_to_fates() {
         (retried(true), "rr", "BB", "go"),
         (retried(false), "rr", "AA", "wait"),
         (retried(true), "", "BB", "go"),
+        (retried(true), "a", "DA", "rest"),
+        (retried(true), "x", "BA", "rest"),
     ] {
         let judgement = judge(asked, each(verdicts), &mut Streak::default(), &settings());
         assert_eq!((&*spell(&judgement, asked.entries), name(&judgement.next)), (fates, next), "{asked:?} {verdicts}");

@@ -76,7 +76,10 @@ pub(in super::super) fn convert(scalar: Scalar<'_>, kind: Kind) -> Option<(Value
             };
             Some((Value::Scalar(Scalar::Integer(instant.ms)), instant.cut))
         }
-        (Kind::Integer, Scalar::Integer(_)) => whole(scalar),
+        (Kind::Integer, Scalar::Integer(_))
+        | (Kind::Float, Scalar::Integer(_) | Scalar::Unsigned(_) | Scalar::Float(_))
+        | (Kind::Boolean, Scalar::Boolean(_))
+        | (Kind::String | Kind::Json, _) => whole(scalar),
         (Kind::Integer, Scalar::Text(text)) => {
             let text = text.trim();
             if let Ok(number) = text.parse() {
@@ -85,9 +88,7 @@ pub(in super::super) fn convert(scalar: Scalar<'_>, kind: Kind) -> Option<(Value
             cut_to_integer(finite(text)?)
         }
         (Kind::Integer, Scalar::Float(number)) => cut_to_integer(number),
-        (Kind::Float, Scalar::Integer(_) | Scalar::Unsigned(_) | Scalar::Float(_)) => whole(scalar),
         (Kind::Float, Scalar::Text(text)) => whole(Scalar::Float(finite(text.trim())?)),
-        (Kind::Boolean, Scalar::Boolean(_)) => whole(scalar),
         (Kind::Boolean, Scalar::Text(text)) => whole(Scalar::Boolean(is_true(text)?)),
         (Kind::Ip, Scalar::Text(text)) if text.parse::<IpAddr>().is_ok() => whole(scalar),
         (Kind::Hostname, Scalar::Text(text)) if is_hostname(text) => whole(scalar),
@@ -97,7 +98,6 @@ pub(in super::super) fn convert(scalar: Scalar<'_>, kind: Kind) -> Option<(Value
             let base = text.rsplit(['/', '\\']).next().filter(|base| !base.is_empty())?;
             Some((Value::Scalar(Scalar::Text(base)), base.len() < text.len()))
         }
-        (Kind::String | Kind::Json, scalar) => whole(scalar),
         _ => None,
     }
 }
@@ -107,10 +107,16 @@ pub(in super::super) fn fit(value: Value<'_>, target: Type, out: &mut Vec<u8>) -
     let plain = Fitted { number: None, lossy: false };
     match (target, value) {
         (Type::Text { max }, value) => text_value(value, max, out).then_some(plain),
-        (Type::Ip, Value::Scalar(Scalar::Text(text))) if text.parse::<IpAddr>().is_ok() => quoted(text, out),
-        (Type::Mac, Value::Scalar(Scalar::Text(text))) if is_mac(text) => quoted(text, out),
-        (Type::Email, Value::Scalar(Scalar::Text(text))) if is_email(text) => quoted(text, out),
-        (Type::Uuid, Value::Scalar(Scalar::Text(text))) if is_uuid(text) => quoted(text, out),
+        (Type::Ip | Type::Mac | Type::Email | Type::Uuid, Value::Scalar(Scalar::Text(text))) => {
+            let is_one = match target {
+                Type::Ip => text.parse::<IpAddr>().is_ok(),
+                Type::Mac => is_mac(text),
+                Type::Email => is_email(text),
+                _ => is_uuid(text),
+            };
+            is_one.then(|| json::push_string(out, text))?;
+            Some(plain)
+        }
         (Type::Timestamp, Value::Scalar(Scalar::Integer(number))) => {
             json::push_i64(out, number);
             Some(Fitted { number: Some(number), lossy: false })
@@ -123,15 +129,9 @@ pub(in super::super) fn fit(value: Value<'_>, target: Type, out: &mut Vec<u8>) -
             json::push_i64(out, number);
             Some(Fitted { number: Some(number), lossy })
         }
-        (Type::Float, Value::Scalar(scalar @ (Scalar::Integer(_) | Scalar::Unsigned(_) | Scalar::Float(_)))) => {
-            push_scalar(out, scalar);
-            Some(plain)
-        }
-        (Type::Boolean, Value::Scalar(scalar @ Scalar::Boolean(_))) => {
-            push_scalar(out, scalar);
-            Some(plain)
-        }
-        (Type::Json, Value::Scalar(scalar)) => {
+        (Type::Float, Value::Scalar(scalar @ (Scalar::Integer(_) | Scalar::Unsigned(_) | Scalar::Float(_))))
+        | (Type::Boolean, Value::Scalar(scalar @ Scalar::Boolean(_)))
+        | (Type::Json, Value::Scalar(scalar)) => {
             push_scalar(out, scalar);
             Some(plain)
         }
@@ -195,11 +195,6 @@ pub(in super::super) fn push_scalar(out: &mut Vec<u8>, scalar: Scalar<'_>) {
     }
 }
 
-fn quoted(text: &str, out: &mut Vec<u8>) -> Option<Fitted> {
-    json::push_string(out, text);
-    Some(Fitted { number: None, lossy: false })
-}
-
 /// Writes any value as text; false where there is none or it is too long.
 fn text_value(value: Value<'_>, max: usize, out: &mut Vec<u8>) -> bool {
     match value {
@@ -234,9 +229,7 @@ fn text_of_case(text: &str, characters: impl Iterator<Item = char>, max: usize, 
 fn cut_to_integer<'v>(number: f64) -> Option<(Value<'v>, bool)> {
     let whole = number.trunc();
     // Beyond 2^63 a float is no longer an exact `i64`.
-    if !(whole.abs() < 9_223_372_036_854_775_808.0) {
-        return None;
-    }
+    (whole.abs() < 9_223_372_036_854_775_808.0).then_some(())?;
     #[expect(clippy::float_cmp, reason = "exactly equal or cut is the question")]
     let lossy = whole != number;
     Some((Value::Scalar(Scalar::Integer(whole as i64)), lossy))

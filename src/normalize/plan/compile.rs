@@ -317,11 +317,10 @@ impl Compiler {
                     rule = Some((compiled, leaf));
                 }
                 (Item::Block(_, block), [_]) => blocks.push(*block),
-                (Item::Need(_), [_]) => {}
+                (Item::Need(_), [_]) | (_, []) => {}
                 (Item::Set(_, set), [_, rest @ ..]) => deeper.push(Item::Set(rest, set)),
                 (Item::Block(_, block), [_, rest @ ..]) => deeper.push(Item::Block(rest, block)),
                 (Item::Need(_), [_, rest @ ..]) => deeper.push(Item::Need(rest)),
-                (_, []) => {}
             }
         }
         let shape = self.table.object_of(attribute).map(|inner| &inner.shape);
@@ -666,7 +665,7 @@ impl Object {
         present != 0
             && present & self.required == self.required
             && self.at_least_one.iter().all(|any| present & any != 0)
-            && self.just_one.iter().all(|one| (present & one).count_ones() == 1)
+            && self.just_one.iter().all(|one| (present & one).is_power_of_two())
     }
 }
 
@@ -820,11 +819,11 @@ fn label(path: &ast::Path) -> String {
                     if !key.is_empty() && key.bytes().all(plain) {
                         text.push_str(key);
                     } else {
-                        text.push_str(&format!("{key:?}"));
+                        text.extend([&format!("{key:?}")].map(String::as_str));
                     }
                 }
-                Step::Index(index) => text.push_str(&format!("[{index}]")),
-                Step::From(first) => text.push_str(&format!("[{first}..]")),
+                Step::Index(index) => text.extend(["[", &index.to_string(), "]"]),
+                Step::From(first) => text.extend(["[", &first.to_string(), "..]"]),
                 Step::Each => text.push_str("[]"),
             }
         }

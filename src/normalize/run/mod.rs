@@ -119,6 +119,7 @@ struct Mark {
 }
 
 /// One event and the plan for it.
+#[derive(Clone, Copy)]
 pub(super) struct Input<'r, 'a> {
     pub(super) plan: &'r Plan,
     pub(super) nodes: &'r [Node<'a>],

@@ -290,7 +290,7 @@ impl Object {
             && (presence.stands() || self.may_be_constant)
             && present & self.required == self.required
             && self.at_least_one.iter().all(|any| present & any != 0)
-            && self.just_one.iter().all(|one| (present & one).count_ones() == 1)
+            && self.just_one.iter().all(|one| (present & one).is_power_of_two())
     }
 
     /// As [`Self::is_met`] for the object of a class, which may hold nothing but constants.

@@ -287,13 +287,13 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
                 Some(scalar) => (scalar, Some(node)),
                 None => return self.subtree(rule, leaf, path, node),
             },
-            Found::Told(text) => (Scalar::Text(text), None),
-            Found::ToldJson(text) if leaf.takes == Type::Json && !text.is_empty() => {
+            // A line end between tokens would break the output's one line.
+            Found::ToldJson(text) if leaf.takes == Type::Json && !text.contains(['\n', '\r']) && !text.is_empty() => {
                 self.buffers.scratch.extend_from_slice(text.as_bytes());
                 self.trace.wrote(rule.id, &leaf.target, &self.buffers.indices, Some(&path.label));
                 return Some(Gave { from_event: true, ..Gave::default() });
             }
-            Found::ToldJson(text) => (Scalar::Text(text), None),
+            Found::Told(text) | Found::ToldJson(text) => (Scalar::Text(text), None),
         };
         if scalar == Scalar::Text("") || rule.skip.iter().any(|skip| text_equals(scalar, skip)) {
             return None;
