@@ -12,6 +12,7 @@ use super::{End, INCOMPLETE};
 use crate::config;
 use crate::envelope::{Event, Limits, Peeler, Piece};
 use crate::normalize::{Explanation, Leaves, Mappings, Normalizer};
+use crate::sink::push_raw_line;
 use crate::source::file::Decoder;
 
 /// How much is read and decompressed at a time.
@@ -179,10 +180,13 @@ impl Bench<'_> {
             leaves.ignored += explanation.leaves.ignored;
         }
         match self.options.format {
-            Form::Ocsf => self.out.write_all(&self.document)?,
-            Form::Raw => self.out.write_all(event.body)?,
+            Form::Ocsf => self.document.push(b'\n'),
+            Form::Raw => {
+                self.document.clear();
+                push_raw_line(event.body, &mut self.document);
+            }
         }
-        self.out.write_all(b"\n")
+        self.out.write_all(&self.document)
     }
 
     fn why(&self, explanation: &Explanation) {
