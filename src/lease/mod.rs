@@ -59,11 +59,9 @@ impl Checkpoint {
     #[must_use]
     pub fn position(&self, shard: &str) -> Option<Position> {
         match self {
-            Self::Sequence { sequence, sub_sequence } => Some(Position {
-                shard: shard.into(),
-                sequence: Sequence::new(sequence),
-                sub_sequence: *sub_sequence,
-            }),
+            Self::Sequence { sequence, sub_sequence } => {
+                Some(Position { shard: shard.into(), sequence: Sequence::new(sequence), sub_sequence: *sub_sequence })
+            }
             Self::TrimHorizon | Self::AtTimestamp(_) | Self::ShardEnd => None,
         }
     }
@@ -97,7 +95,11 @@ pub trait LeaseTable: Send + Sync + 'static {
 
     /// Adds leases that are not there yet and removes others, in one step. Dropping the future midway leaves either the
     /// old or the new state.
-    fn update(&self, create: Vec<(String, Lease)>, remove: Vec<String>) -> impl Future<Output = Result<(), Error>> + Send;
+    fn update(
+        &self,
+        create: Vec<(String, Lease)>,
+        remove: Vec<String>,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Moves the checkpoint of one shard. Dropping the future midway leaves either the old or the new state.
     fn checkpoint(&self, shard: &str, checkpoint: Checkpoint) -> impl Future<Output = Result<(), Error>> + Send;
