@@ -62,8 +62,7 @@ impl Budget {
     /// Takes bytes without waiting: for what is made out of something admitted.
     #[must_use]
     pub fn charge(&self, bytes: usize) -> Charge {
-        let used = self.0.used.fetch_add(bytes, Ordering::AcqRel) + bytes;
-        self.0.peak.fetch_max(used, Ordering::Relaxed);
+        self.take(bytes);
         Charge { budget: self.clone(), bytes }
     }
 
@@ -93,6 +92,16 @@ impl Budget {
         self.0.peak.load(Ordering::Relaxed)
     }
 
+    fn take(&self, bytes: usize) {
+        let used = self.0.used.fetch_add(bytes, Ordering::AcqRel) + bytes;
+        self.0.peak.fetch_max(used, Ordering::Relaxed);
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.0.used.fetch_sub(bytes, Ordering::AcqRel);
+        self.0.freed.notify_waiters();
+    }
+
     fn try_admit(&self, bytes: usize) -> Option<Charge> {
         let fits = |used: usize| (used == 0 || used + bytes <= self.0.bytes_max).then_some(used + bytes);
         let before = self.0.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits).ok()?;
@@ -107,12 +116,21 @@ impl Charge {
     pub fn budget(&self) -> &Budget {
         &self.budget
     }
+
+    /// Takes more, without waiting, or gives some back, so that the charge is of so many bytes.
+    pub fn resize(&mut self, bytes: usize) {
+        if bytes >= self.bytes {
+            self.budget.take(bytes - self.bytes);
+        } else {
+            self.budget.give_back(self.bytes - bytes);
+        }
+        self.bytes = bytes;
+    }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.budget.0.used.fetch_sub(self.bytes, Ordering::AcqRel);
-        self.budget.0.freed.notify_waiters();
+        self.budget.give_back(self.bytes);
     }
 }
 
@@ -164,6 +182,22 @@ mod tests {
         assert_eq!(budget.used(), 1000);
         drop(giant);
         assert_eq!((budget.used(), budget.peak()), (0, 1000));
+    }
+
+    /// Guards that a charge which shrinks lets others in, and that the sum is right after growing.
+    #[tokio::test]
+    async fn a_charge_grows_and_shrinks() {
+        let budget = Budget::new(100);
+        let mut charge = budget.charge(10);
+        charge.resize(90);
+        assert_eq!(budget.used(), 90);
+        let mut waiting = pin!(budget.admit(50));
+        assert!(poll(waiting.as_mut()).is_pending());
+        charge.resize(50);
+        let Poll::Ready(admitted) = poll(waiting.as_mut()) else { panic!("there is room") };
+        assert_eq!(budget.used(), 100);
+        drop((charge, admitted));
+        assert_eq!((budget.used(), budget.peak()), (0, 100));
     }
 
     /// Guards against starvation: a large item is not overtaken by small ones that would still fit.

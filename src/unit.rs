@@ -43,6 +43,12 @@ impl Span {
         Self(Duration::from_secs(seconds))
     }
 
+    /// So many hours.
+    #[must_use]
+    pub const fn hours(hours: u64) -> Self {
+        Self(Duration::from_hours(hours))
+    }
+
     /// So many milliseconds.
     #[must_use]
     pub const fn milliseconds(milliseconds: u64) -> Self {

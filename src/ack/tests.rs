@@ -82,7 +82,7 @@ fn a_frontier_does_what_the_model_does() {
         // Chunks that were forgotten in a rewind, whose receipts still speak.
         let mut stale: Vec<ChunkId> = Vec::new();
         let mut ids_seen = 0;
-        let mut given_up = 0;
+        let mut lost_patience = 0;
         while model.passed < total {
             assert_eq!(frontier.is_full(), model.out.len() >= window);
             assert_eq!(frontier.is_idle(), model.out.is_empty());
@@ -114,7 +114,7 @@ fn a_frontier_does_what_the_model_does() {
                 roll if roll < 75 => Outcome::Filtered,
                 _ => Outcome::DeadLettered,
             };
-            given_up += u32::from(give_up);
+            lost_patience += u32::from(give_up);
             let before = frontier.settled().map(number);
             let forgotten: Vec<ChunkId> =
                 model.out.iter().filter(|out| !out.3 && out.0 != chunk).map(|out| out.0).collect();
@@ -133,7 +133,7 @@ fn a_frontier_does_what_the_model_does() {
             }
         }
         assert!(frontier.is_idle());
-        assert!(abandon_percent > 0 || given_up == 0);
+        assert!(abandon_percent > 0 || lost_patience == 0);
     }
 }
 
@@ -162,8 +162,8 @@ fn abandonments_are_counted_per_record() {
     assert_eq!(frontier.abandonments(&position(0)), 1);
     assert_eq!(frontier.abandonments(&position(1)), ABANDONMENTS_MAX);
     let good = frontier.open(vec![position(0)]);
-    let given_up = frontier.open(vec![position(1)]);
-    assert_eq!(frontier.settle(Settled { chunk: given_up, outcome: Outcome::DeadLettered }), Step::Wait);
+    let gone = frontier.open(vec![position(1)]);
+    assert_eq!(frontier.settle(Settled { chunk: gone, outcome: Outcome::DeadLettered }), Step::Wait);
     assert_eq!(
         frontier.settle(Settled { chunk: good, outcome: Outcome::Delivered }),
         Step::Advance(position(1)),

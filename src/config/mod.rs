@@ -1,1 +1,17 @@
-//! options as written, settings as used. Floor 9.
+//! Configuration: options as written, settings as used. Floor 9.
+//!
+//! The option structs of the rooms are the one source of truth: their doc comments and defaults make the JSON Schema, the
+//! reference and the example file ([`generate`]).
+
+pub mod generate;
+mod mappings;
+mod options;
+mod place;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+pub use mappings::{loaded, mappings};
+pub use options::{DeadLetterOptions, LogFormat, LogOptions, NormalizeOptions, Options, SinkOptions, SourceOptions};
+pub use place::{Mistake, Place};
+pub use settings::{Settings, load, options, parse};

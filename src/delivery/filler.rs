@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::load::{Entry, History, Load, Meters, Share};
+use super::load::{Entry, History, Load, Meters, Share, room};
 use super::{Batch, LaneSettings, Parcel, Sink};
-use crate::budget::Budget;
+use crate::budget::{Budget, Charge};
 
 /// Fills batches from one parcel after the other. Only one batch is being filled at a time, and a parcel is encoded no
 /// further than the lane asks for loads.
@@ -30,6 +30,7 @@ pub(super) struct Opened {
 struct Filling {
     batch: Batch,
     entries: Vec<Entry>,
+    charge: Charge,
     /// When its first entry came.
     since: Instant,
     /// Set when it is to go although it is neither full nor old.
@@ -86,6 +87,20 @@ impl Filler {
 
     /// Fills on, and returns a load if one is full.
     pub fn fill(&mut self, sink: &impl Sink, settings: &LaneSettings, budget: &Budget, now: Instant) -> Option<Load> {
+        let full = self.fill_uncharged(sink, settings, budget, now);
+        if let Some(Filling { batch, entries, charge, .. }) = &mut self.filling {
+            charge.resize(room(batch, entries));
+        }
+        full
+    }
+
+    fn fill_uncharged(
+        &mut self,
+        sink: &impl Sink,
+        settings: &LaneSettings,
+        budget: &Budget,
+        now: Instant,
+    ) -> Option<Load> {
         let (entries_max, bytes_max) = (settings.batch_entries_max.get(), settings.batch_bytes_max.get());
         while let Some(opened) = &mut self.opened {
             let Some((parcel, row)) = opened.peek() else {
@@ -97,7 +112,7 @@ impl Filler {
                 drop(opened.take());
                 continue;
             };
-            let filling = self.filling.get_or_insert_with(|| Filling::new(now));
+            let filling = self.filling.get_or_insert_with(|| Filling::new(now, budget));
             filling.batch.push(|out| sink.encode(event, out));
             if filling.batch.len() > 1 && filling.batch.body().len() > bytes_max {
                 filling.batch.pop();
@@ -145,7 +160,8 @@ impl Filler {
 }
 
 impl Filling {
-    fn new(since: Instant) -> Self {
-        Self { batch: Batch::default(), entries: Vec::new(), since, is_pressed: false }
+    fn new(since: Instant, budget: &Budget) -> Self {
+        let charge = budget.charge(0);
+        Self { batch: Batch::default(), entries: Vec::new(), charge, since, is_pressed: false }
     }
 }

@@ -31,7 +31,7 @@ pub struct Lane<S, D> {
     pub queue: mpsc::Receiver<Parcel>,
     /// How to batch, retry and pace.
     pub settings: LaneSettings,
-    /// The memory budget: encoded batches are charged to it, the one that is being filled excepted.
+    /// The memory budget: encoded batches are charged to it.
     pub budget: Budget,
     /// What the lane counts, in entries.
     pub meter: Arc<LaneMeter>,

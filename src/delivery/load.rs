@@ -137,7 +137,7 @@ impl Drop for Entry {
 impl Load {
     pub fn new(batch: Batch, entries: Vec<Entry>, history: History, budget: &Budget) -> Self {
         debug_assert_eq!(batch.len(), entries.len(), "one frame an entry");
-        let charge = budget.charge(batch.body().len() + entries.len() * size_of::<Entry>());
+        let charge = budget.charge(room(&batch, &entries));
         Self { batch, entries, history, schedule: None, is_probe: false, charge }
     }
 
@@ -163,4 +163,9 @@ impl Load {
         let entries = kept.into_iter().map(|(_, entry)| entry).collect();
         Self { schedule, is_probe, ..Self::new(part, entries, history, charge.budget()) }
     }
+}
+
+/// The bytes that a batch and its entries take.
+pub(super) fn room(batch: &Batch, entries: &[Entry]) -> usize {
+    batch.body().len() + size_of_val(entries)
 }

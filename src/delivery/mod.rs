@@ -15,6 +15,10 @@ mod options;
 mod pace;
 mod schedule;
 mod state;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 use std::future::Future;

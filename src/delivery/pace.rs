@@ -48,10 +48,20 @@ impl Pace {
         self.schedule.reset();
     }
 
+    /// A request failed.
+    pub fn ease(&mut self) {
+        self.window = (self.window / 2).max(1);
+    }
+
     /// The destination asks for a gentler pace.
     pub fn slow_down(&mut self, asked: Duration, now: Instant) {
-        self.window = (self.window / 2).max(1);
-        self.hold(asked.min(RETRY_AFTER_MAX), now);
+        self.ease();
+        self.hold(asked, now);
+    }
+
+    /// Nothing is sent for so long, up to [`RETRY_AFTER_MAX`].
+    pub fn hold(&mut self, wait: Duration, now: Instant) {
+        self.not_before = self.not_before.max(Some(now + wait.min(RETRY_AFTER_MAX)));
     }
 
     /// The destination accepts nothing: a request failed that was sent after so many waits. Returns how long to wait, if a
@@ -61,16 +71,12 @@ impl Pace {
             self.window = 1;
             self.wait_number += 1;
             let wait = self.schedule.next(after);
-            self.hold(wait, now);
+            self.not_before = self.not_before.max(Some(now + wait));
             return Some(wait);
         }
         if let Some(asked) = after {
-            self.hold(asked.min(RETRY_AFTER_MAX), now);
+            self.hold(asked, now);
         }
         None
-    }
-
-    fn hold(&mut self, wait: Duration, now: Instant) {
-        self.not_before = self.not_before.max(Some(now + wait));
     }
 }

@@ -108,10 +108,19 @@ impl State {
 
     /// Says whether the next parcel may be taken from the queue.
     pub fn wants_parcel(&self) -> bool {
-        !self.is_closed
-            && self.filler.wants_parcel()
-            && self.ready.len() < self.settings.requests_in_flight_max.get()
-            && self.later.len() < LATER_LOADS_MAX
+        !self.is_closed && self.filler.wants_parcel() && self.has_room() && self.later.len() < LATER_LOADS_MAX
+    }
+
+    /// Says whether less is ready than one window of full batches and one more: a batch that fails over and over must not
+    /// keep out the neighbours that would show it to be the culprit. Fragments of batches are counted by what is in them: a
+    /// lane that paused because of refusals has to see what comes behind them.
+    fn has_room(&self) -> bool {
+        let window = self.settings.requests_in_flight_max.get().saturating_add(1);
+        let entries_max = window.saturating_mul(self.settings.batch_entries_max.get());
+        let bytes_max = window.saturating_mul(self.settings.batch_bytes_max.get());
+        self.ready.len() < window
+            || (self.ready.iter().map(|load| load.entries.len()).sum::<usize>() < entries_max
+                && self.ready.iter().map(|load| load.batch.body().len()).sum::<usize>() < bytes_max)
     }
 
     /// Says whether pressure on the budget could change anything.
@@ -195,7 +204,7 @@ impl State {
     }
 
     fn fill(&mut self, sink: &impl Sink, now: Instant) {
-        while self.ready.len() < self.settings.requests_in_flight_max.get() {
+        while self.has_room() {
             let Some(load) = self.filler.fill(sink, &self.settings, &self.budget, now) else { break };
             self.push_fresh(load);
         }
@@ -213,7 +222,7 @@ impl State {
         if !self.pace.allows(self.in_flight, now) {
             return None;
         }
-        if self.ready.is_empty()
+        if self.has_room()
             && let Some(load) = self.filler.ripe(&self.settings, &self.budget, now)
         {
             self.push_fresh(load);
@@ -256,6 +265,9 @@ impl State {
             others_accepted: self.accepted > load.history.accepted_before,
         };
         let is_unreachable = matches!(&answer, Err(error) if error.is_retry());
+        if is_unreachable {
+            self.pace.ease();
+        }
         let Judgement { fates, next, slow_down } = judge(asked, answer, &mut self.streak, &self.settings);
         self.mind_pause(load.is_probe, &next, is_unreachable, now);
         let accepted_before = self.accepted;
@@ -313,11 +325,13 @@ impl State {
         load.history.accepted_before = self.accepted;
         match next {
             Next::Go => debug_assert!(false, "nothing is left to be sent again"),
+            Next::Rest => {
+                load.history.retries = 0;
+                self.ready.push_front(load);
+            }
             Next::Later { after } => {
                 load.history.retries = load.history.retries.saturating_add(1);
-                if let Some(asked) = after {
-                    self.pace.slow_down(asked, now);
-                }
+                self.pace.hold(after.unwrap_or_default(), now);
                 let pace = &mut self.pace;
                 let schedule = load.schedule.get_or_insert_with(|| Box::new(pace.fork()));
                 let wait = schedule.next(after);
@@ -327,7 +341,8 @@ impl State {
                 if let Some(wait) = self.pace.failed(load.history.wait_number, after, now) {
                     self.complain(&why, wait, now);
                 }
-                self.put_back(load, was_probe);
+                // Behind the others: were it to go first again and again, it would starve them.
+                self.ready.push_back(load);
             }
             Next::Halves => {
                 self.meters.lane.splits.add(1);
@@ -337,15 +352,8 @@ impl State {
                 self.ready.push_front(second);
                 self.ready.push_front(first);
             }
-            Next::Pause { .. } => self.put_back(load, was_probe),
-        }
-    }
-
-    fn put_back(&mut self, load: Load, was_probe: bool) {
-        if was_probe {
-            self.ready.push_back(load);
-        } else {
-            self.ready.push_front(load);
+            Next::Pause { .. } if was_probe => self.ready.push_back(load),
+            Next::Pause { .. } => self.ready.push_front(load),
         }
     }
 

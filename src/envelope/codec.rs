@@ -17,7 +17,9 @@ const ZSTD: &[u8] = &[0x28, 0xB5, 0x2F, 0xFD];
 /// The largest window of a zstd frame that is honoured, as a power of two: 128 MiB, which is what the `zstd` tool honours
 /// too unless told otherwise. The window is memory beside the output.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
-/// A stream is inflated in steps of this size where its output cannot be foretold.
+/// After a record larger than this the zstd decoder is made anew.
+const ZSTD_KEPT_BYTES: usize = 8 << 20;
+/// Where its output cannot be foretold, a stream is inflated in steps that double it, this one first.
 const STEP_BYTES: usize = 256 << 10;
 
 /// How much a layer may hold, and the name of the bound that says so.
@@ -103,6 +105,10 @@ impl Decoders {
             Format::Zlib => self.zlib(input, out, bound.bytes_max),
             Format::Zstd => self.zstd(input, out, bound.bytes_max),
         };
+        if outcome.is_err() || out.written().len() > ZSTD_KEPT_BYTES {
+            // The decoder holds on to the window of the largest frame it met.
+            self.zstd = None;
+        }
         match outcome {
             Ok(behind) => Ok(Some(tail(input, behind))),
             Err(Fault::Truncated | Fault::Corrupt) if format == Format::Zlib && std::str::from_utf8(input).is_ok() => {
@@ -168,7 +174,7 @@ impl Decoders {
         // The announced size is the sender's word: it is believed only as far as logs pack.
         let mut room = guess.min(input.len().saturating_mul(32)).max(256).min(bytes_max);
         loop {
-            match inflate(&mut self.whole, input, out.room(room)) {
+            match inflate(&mut self.whole, input, out.room_exact(room)) {
                 Ok(bytes) => return Ok(Some(bytes)),
                 Err(DecompressionError::InsufficientSpace) if room == bytes_max => return Err(Fault::Full),
                 Err(DecompressionError::InsufficientSpace) => room = room.saturating_mul(4).min(bytes_max),
@@ -191,7 +197,7 @@ impl Decoders {
         let mut at = at;
         loop {
             let rest = input.get(at..).unwrap_or_default();
-            let room = out.room(step(out, bytes_max));
+            let room = out.room_exact(step(out, bytes_max));
             let (read, written) = (steps.total_in(), steps.total_out());
             let status = steps.decompress(rest, room, FlushDecompress::None).map_err(|_| Fault::Corrupt)?;
             let read = usize::try_from(steps.total_in() - read).unwrap_or(0);
@@ -221,7 +227,7 @@ impl Decoders {
         while input.get(at..).is_some_and(begins_frame) {
             decoder.reinit().map_err(|_| Fault::Corrupt)?;
             loop {
-                let room = out.room(step(out, bytes_max));
+                let room = out.room_exact(step(out, bytes_max));
                 let rest = input.get(at..).unwrap_or_default();
                 let status = decoder.run_on_buffers(rest, room).map_err(|_| Fault::Corrupt)?;
                 at += status.bytes_read;
@@ -243,7 +249,7 @@ impl Decoders {
 
 /// A step's room: one byte above the bound at most, so that a stream which ends exactly there is told from one that goes on.
 fn step(out: &Layer, bytes_max: usize) -> usize {
-    (bytes_max + 1).saturating_sub(out.written().len()).min(STEP_BYTES)
+    (bytes_max + 1).saturating_sub(out.written().len()).min(out.written().len().max(STEP_BYTES))
 }
 
 /// Says whether a zstd frame begins here; a skippable one counts (RFC 8878, section 3.1.2).

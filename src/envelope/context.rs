@@ -112,6 +112,12 @@ impl Context {
         self.spans = other.spans;
     }
 
+    /// Forgets everything, and keeps no more than so many bytes of the buffer.
+    pub(super) fn shrink(&mut self, kept_bytes: usize) {
+        self.clear();
+        self.text.shrink_to(kept_bytes);
+    }
+
     /// The bytes of text in it.
     pub(super) fn text_bytes(&self) -> usize {
         self.text.len()

@@ -16,6 +16,13 @@ impl Layer {
         self.bytes.get(..self.used).unwrap_or_default()
     }
 
+    /// Room for so many bytes behind what is written, and no more memory than that: for steps that grow by themselves.
+    pub(super) fn room_exact(&mut self, bytes: usize) -> &mut [u8] {
+        let end = self.used.saturating_add(bytes);
+        self.bytes.reserve_exact(end.saturating_sub(self.bytes.len()));
+        self.room(bytes)
+    }
+
     /// Room for so many bytes behind what is written. What is in it is left over from earlier.
     pub(super) fn room(&mut self, bytes: usize) -> &mut [u8] {
         let end = self.used.saturating_add(bytes);

@@ -7,6 +7,9 @@ use super::{Context, Field, Form, Limits, scan, unescape};
 /// Lists longer than this are given back when the record after needs far less.
 const KEPT_ENTRIES: usize = 4096;
 
+/// What a context keeps of its buffer from record to record. The usual one is a few hundred bytes.
+const KEPT_CONTEXT_BYTES: usize = 4096;
+
 /// What a slot holds.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum What {
@@ -75,6 +78,9 @@ impl Store {
         if self.slots.capacity() > KEPT_ENTRIES && self.slots.len() < self.slots.capacity() / 4 {
             self.slots.shrink_to(KEPT_ENTRIES);
             self.complaints.shrink_to(KEPT_ENTRIES);
+        }
+        for context in self.contexts.iter_mut().take(self.contexts_used) {
+            context.shrink(KEPT_CONTEXT_BYTES);
         }
         self.slots.clear();
         self.complaints.clear();

@@ -1,6 +1,6 @@
 //! JSON strings, unescaped.
 
-use super::scan::{ONES, first_hit};
+use super::scan::{bytes_equal, place_of};
 
 /// What unescaping gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,25 +18,28 @@ pub(super) fn unescape(raw: &[u8], out: &mut [u8]) -> Unescaped {
     let (mut from, mut to, mut lone_surrogate) = (0, 0, false);
     loop {
         // Eight bytes at a time, copied before they are looked at: what stands behind a backslash is overwritten.
-        while let (Some(chunk), Some(room)) = (chunk_at(raw, from), room_at(out, to)) {
+        if let (Some(chunk), Some(room)) = (chunk_at(raw, from), room_at(out, to)) {
             *room = *chunk;
-            let clean = first_hit(u64::from_le_bytes(*chunk), ONES * u64::from(b'\\'));
+            let clean = place_of(bytes_equal(u64::from_le_bytes(*chunk), b'\\'));
             from += clean;
             to += clean;
-            if clean < 8 {
-                break;
+            if clean == chunk.len() {
+                continue;
             }
         }
-        let Some(&byte) = raw.get(from) else { break };
-        let (read, write) = if byte == b'\\' {
+        let (Some(&byte), Some(room)) = (raw.get(from), out.get_mut(to)) else { break };
+        if byte != b'\\' {
+            *room = byte;
+            (from, to) = (from + 1, to + 1);
+        } else if let Some(plain) = raw.get(from + 1).and_then(|&code| of_two_bytes(code)) {
+            *room = plain;
+            (from, to) = (from + 2, to + 1);
+        } else {
             let escape = Escape::at(raw, from);
             lone_surrogate |= escape.lone_surrogate;
-            (escape.read, put(out, to, escape.text.get(..escape.bytes).unwrap_or_default()))
-        } else {
-            (1, put(out, to, &[byte]))
-        };
-        from += read;
-        to += write;
+            from += escape.read;
+            to += put(out, to, escape.text.get(..escape.bytes).unwrap_or_default());
+        }
     }
     Unescaped { bytes: to, lone_surrogate }
 }
@@ -56,7 +59,20 @@ fn put(out: &mut [u8], at: usize, text: &[u8]) -> usize {
     text.len()
 }
 
-/// One escape, read.
+/// What an escape of a backslash and this byte stands for.
+fn of_two_bytes(code: u8) -> Option<u8> {
+    match code {
+        b'"' | b'\\' | b'/' => Some(code),
+        b'n' => Some(b'\n'),
+        b't' => Some(b'\t'),
+        b'r' => Some(b'\r'),
+        b'b' => Some(8),
+        b'f' => Some(12),
+        _ => None,
+    }
+}
+
+/// A longer escape, read, or the backslash alone where it is none.
 struct Escape {
     read: usize,
     text: [u8; 4],
@@ -66,20 +82,6 @@ struct Escape {
 
 impl Escape {
     fn at(raw: &[u8], at: usize) -> Self {
-        let plain = |byte| Self { read: 2, text: [byte, 0, 0, 0], bytes: 1, lone_surrogate: false };
-        match raw.get(at + 1) {
-            Some(&byte @ (b'"' | b'\\' | b'/')) => plain(byte),
-            Some(b'n') => plain(b'\n'),
-            Some(b't') => plain(b'\t'),
-            Some(b'r') => plain(b'\r'),
-            Some(b'b') => plain(8),
-            Some(b'f') => plain(12),
-            Some(b'u') => Self::unicode(raw, at),
-            _ => Self { read: 1, ..plain(b'\\') },
-        }
-    }
-
-    fn unicode(raw: &[u8], at: usize) -> Self {
         let Some(unit) = unit_at(raw, at) else {
             return Self { read: 1, text: [b'\\', 0, 0, 0], bytes: 1, lone_surrogate: false };
         };

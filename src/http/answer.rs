@@ -5,10 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 
-use crate::delivery::{Disposition, Error};
-
-/// The longest wait that a server can ask for. Beyond it the next try finds out sooner.
-const RETRY_AFTER_MAX: Duration = Duration::from_mins(15);
+use crate::delivery::{Disposition, Error, RETRY_AFTER_MAX};
 
 /// How much of a server's own words is kept, in bytes.
 const WORDS_BYTES_MAX: usize = 400;
@@ -18,7 +15,7 @@ const WORDS_BYTES_MAX: usize = 400;
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// `Retry-After`, from now on and at most 15 minutes.
+    /// `Retry-After`, from now on and at most [`RETRY_AFTER_MAX`].
     pub retry_after: Option<Duration>,
     /// The body, as far as it was read.
     pub body: Vec<u8>,

@@ -1,3 +1,117 @@
 //! Normalization: from an event's bytes to OCSF bytes. Floor 3, pure.
+//!
+//! A [`Mappings`] is every mapping file compiled into plans, shared by all workers. A [`Normalizer`] belongs to one worker
+//! and keeps the buffers that are reused from event to event: in the steady state no event allocates.
+//!
+//! The way of an event: its body is parsed onto a tape (`json`, with `repair` for what the fast parser refuses, or `text`
+//! for lines), recognised (`detect`), and one walk of the tape finds the node of every path of the plan (`run::walk`).
+//! The plan then writes the output members into a scratch buffer, noting which leaf went where; what needs to know all
+//! of that (`rest`, `observables`, `unmapped`) is put in when the parts are joined (`run::assemble`).
+//!
+//! Nothing here recurses on the depth of the input; the plan's own depth is bounded by `plan::DEPTH_MAX`.
 
+mod convert;
+mod detect;
+mod explain;
+mod json;
 pub mod mapping;
+mod normalizer;
+mod plan;
+mod repair;
+mod run;
+pub mod selftest;
+mod tape;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+pub use explain::{Explanation, Leaves, Written};
+pub use normalizer::Normalizer;
+pub use plan::{Error, Mappings};
+
+/// What is known of one normalized event, beside its bytes.
+#[derive(Clone, Debug)]
+pub struct Normalized {
+    /// The log type that recognised the event; `ocsf` for one that came as OCSF, the base mapping's name for the others.
+    pub log_type: Arc<str>,
+    /// OCSF `class_uid`; 0 for a base event.
+    pub class_uid: u32,
+    /// OCSF `severity_id`: 0 to 6, or 99.
+    pub severity_id: u8,
+    /// OCSF `time`, in milliseconds since 1970.
+    pub time_ms: i64,
+    /// Where `cloud.account.uid` stands in the output, without its quotes; empty where it is absent or holds an escape.
+    pub account: Range<usize>,
+    /// Where `cloud.region` stands in the output, as `account` does.
+    pub region: Range<usize>,
+    /// SHA-256 of the event's body.
+    pub digest: [u8; 32],
+    /// What was wrong with the event.
+    pub complaints: Complaints,
+}
+
+/// What can be wrong with an event that still comes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Complaint {
+    /// The fast parser refused the document; numbers beyond 64 bits, lone surrogates, raw control characters, broken
+    /// UTF-8 or deep subtrees were rewritten, and the result was parsed.
+    JsonRepaired,
+    /// Not JSON after all: it came out as the text of a base event.
+    JsonUnreadable,
+    /// A log type recognised the event, but none of its cases came out whole: it is a base event.
+    NoCase,
+}
+
+impl Complaint {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::JsonRepaired, Self::JsonUnreadable, Self::NoCase];
+
+    /// The stable code: `json_repaired`.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::JsonRepaired => "json_repaired",
+            Self::JsonUnreadable => "json_unreadable",
+            Self::NoCase => "no_case",
+        }
+    }
+
+    const fn bit(self) -> u8 {
+        match self {
+            Self::JsonRepaired => 1,
+            Self::JsonUnreadable => 2,
+            Self::NoCase => 4,
+        }
+    }
+}
+
+/// A set of [`Complaint`]s.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Complaints(u8);
+
+impl Complaints {
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether this one is among them.
+    #[must_use]
+    pub const fn contains(self, complaint: Complaint) -> bool {
+        self.0 & complaint.bit() != 0
+    }
+
+    /// All that are there.
+    pub fn iter(self) -> impl Iterator<Item = Complaint> {
+        Complaint::ALL.into_iter().filter(move |complaint| self.contains(*complaint))
+    }
+
+    const fn add(&mut self, complaint: Complaint) {
+        self.0 |= complaint.bit();
+    }
+}

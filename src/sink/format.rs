@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
+use crate::delivery::EventView;
+
 /// In which form a sink delivers events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -13,6 +15,17 @@ pub enum Format {
     Ocsf,
     /// As AWS wrote them, for the SIEM's own AWS add-on.
     Raw,
+}
+
+impl Format {
+    /// Appends the event in this form as one line of NDJSON; a raw text line becomes a JSON string.
+    pub(super) fn push_line(self, event: EventView<'_>, out: &mut Vec<u8>) {
+        match self {
+            Self::Ocsf => out.extend_from_slice(event.ocsf()),
+            Self::Raw => push_json_or_string(event.raw(), out),
+        }
+        out.push(b'\n');
+    }
 }
 
 /// Appends text as a JSON string. What is no UTF-8 is replaced by U+FFFD: JSON has no way to carry it.

@@ -5,10 +5,12 @@
 //! told; retrying, splitting, pausing and pacing are the lane's ([`delivery`](crate::delivery)).
 
 pub mod elastic;
+pub mod file;
 mod format;
 #[cfg(test)]
 mod sample;
 pub mod splunk_hec;
+pub mod stdout;
 
 pub use format::Format;
 
@@ -29,6 +31,9 @@ pub enum Error {
     /// The endpoint or the client's options are wrong.
     #[error(transparent)]
     Http(#[from] http::Error),
+    /// An option of its lane is wrong.
+    #[error("lane: {0}")]
+    Lane(#[from] crate::delivery::OptionsError),
     /// An option is wrong, or two contradict each other.
     #[error("{option}: {words}")]
     Option {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::{self, OwnedPermit};
 
-use crate::ack::{ABANDONMENTS_MAX, Frontier, Position, Settled, Settlements, Step};
+use crate::ack::{ABANDONMENTS_MAX, Frontier, Position, Receipt, Settled, Settlements, Step};
 use crate::budget::{Budget, Charge};
 use crate::record::{Chunk, Record};
 
@@ -101,22 +101,32 @@ impl Window {
     ///
     /// # Errors
     ///
-    /// When the pipeline is going down.
+    /// When the pipeline is going down. The records then count as abandoned.
     pub async fn send(&mut self, records: Vec<Record>, intake: &Intake) -> Result<(), Closed> {
         let bytes = records.iter().map(|record| record.data.len()).sum();
-        let room = intake.clone().room(bytes).await?;
-        self.put(records, room);
-        Ok(())
+        match intake.clone().room(bytes).await {
+            Ok(room) => {
+                self.put(records, room);
+                Ok(())
+            }
+            Err(closed) => {
+                drop(self.open(&records));
+                Err(closed)
+            }
+        }
     }
 
     /// Hands a run of records on, in the shard's order. A record that was abandoned [`ABANDONMENTS_MAX`] times is marked to
     /// be given up. The caller has asked [`is_full`](Self::is_full) and [`chunk_len`](Self::chunk_len).
     pub fn put(&mut self, records: Vec<Record>, room: Room) {
         let give_up = records.iter().any(|record| self.frontier.abandonments(&record.position) >= ABANDONMENTS_MAX);
-        let id = self.frontier.open(records.iter().map(|record| record.position.clone()).collect());
-        let receipt = self.settlements.receipt(id);
+        let receipt = self.open(&records);
         let source = Arc::clone(&self.source);
         let _sender = room.place.send(Chunk { source, records, receipt, give_up, charge: room.charge });
+    }
+
+    fn open(&mut self, records: &[Record]) -> Receipt {
+        self.settlements.receipt(self.frontier.open(records.iter().map(|record| record.position.clone()).collect()))
     }
 
     /// Waits for a chunk to be settled. Dropping the future midway is safe.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use siemline::delivery::{Batch, Delivery, Disposition, Error, Sink as _, Verdict, Verdicts};
-use siemline::sink::elastic::setup::{self, Flavor};
+use siemline::sink::elastic::setup::{self, Flavor, Unmapped};
 use siemline::sink::elastic::{Elastic, ElasticOptions};
 use tokio::time::timeout;
 
@@ -193,7 +193,7 @@ async fn setup_installs_the_templates() {
     let cluster = FakeBulk::start(Plan::healthy()).await;
     let elastic = sink(&cluster.url);
     assert_eq!(setup::flavor(&elastic).await, Ok(Flavor::Elasticsearch));
-    let template = setup::template(ElasticOptions::INDEX, Flavor::Elasticsearch);
+    let template = setup::template(ElasticOptions::INDEX, Flavor::Elasticsearch, Unmapped::Searchable);
     assert_eq!(setup::install(&elastic, &template).await, Ok(()));
     let templates = cluster.templates();
     assert_eq!(templates["/_component_template/siemline-ocsf@mappings"], template.component);

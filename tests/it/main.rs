@@ -13,4 +13,5 @@ mod elastic;
 mod events;
 mod fakes;
 mod kinesis;
+mod lanes;
 mod splunk_hec;

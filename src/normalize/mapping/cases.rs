@@ -61,26 +61,22 @@ impl Reader {
     }
 
     /// Merges the `[set]` and the blocks at the top into every case: a case's rule for the same target replaces the
-    /// common one, and its blocks come after the common ones.
+    /// common one. What is common stands before the case's own, so that `rest`s and blocks keep the order of the file.
     pub(super) fn merge_shared(&mut self, cases: &mut [Case], shared: &Body) {
-        // Only a case's own rules replace: two rules for one target at the top are two, and told as such.
-        let own: Vec<Body> = cases.iter().map(|case| case.body.clone()).collect();
         for set in &shared.sets {
-            let mut wanted = false;
-            for (case, own) in cases.iter_mut().zip(&own) {
-                if !has(own, &set.target) {
-                    case.body.sets.push(set.clone());
-                    wanted = true;
-                }
-            }
-            if !wanted && !cases.is_empty() {
+            if !cases.is_empty() && cases.iter().all(|case| has(&case.body, &set.target)) {
                 let words = format!("every case replaces the rule for `{}`", target_text(&set.target));
                 self.report(&set.rule.at, words);
             }
         }
-        for case in cases {
-            let own = std::mem::replace(&mut case.body.blocks, shared.blocks.clone());
-            case.body.blocks.extend(own);
+        for Case { body, .. } in cases {
+            // Only a case's own rules replace: two rules for one target at the top are two, and told as such.
+            let mut sets: Vec<Set> = shared.sets.iter().filter(|set| !has(body, &set.target)).cloned().collect();
+            sets.append(&mut body.sets);
+            body.sets = sets;
+            let mut blocks = shared.blocks.clone();
+            blocks.append(&mut body.blocks);
+            body.blocks = blocks;
         }
     }
 

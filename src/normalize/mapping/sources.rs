@@ -43,7 +43,30 @@ pub struct Loaded {
     pub base: Mapping,
 }
 
+/// The files in the binary. A test compares the list with the directory.
+const EMBEDDED: &[(&str, &str)] = &[
+    ("common.toml", include_str!("../../../mappings/common.toml")),
+    ("base.toml", include_str!("../../../mappings/base.toml")),
+    ("aws/cloudtrail.tests.toml", include_str!("../../../mappings/aws/cloudtrail.tests.toml")),
+    ("aws/cloudtrail.toml", include_str!("../../../mappings/aws/cloudtrail.toml")),
+    ("aws/guardduty.tests.toml", include_str!("../../../mappings/aws/guardduty.tests.toml")),
+    ("aws/guardduty.toml", include_str!("../../../mappings/aws/guardduty.toml")),
+    ("aws/vpc_flow.tests.toml", include_str!("../../../mappings/aws/vpc_flow.tests.toml")),
+    ("aws/vpc_flow.toml", include_str!("../../../mappings/aws/vpc_flow.toml")),
+];
+
 impl Sources {
+    /// The mappings in the binary.
+    #[must_use]
+    pub fn embedded() -> Self {
+        let files = EMBEDDED.iter().map(|(name, text)| File {
+            name: (*name).into(),
+            text: Cow::Borrowed(text),
+            is_embedded: true,
+        });
+        Self { files: files.collect() }
+    }
+
     /// Files laid over these, as `(name, text)`. One of the same log type, or of the same role (`common.toml`,
     /// `base.toml`), replaces the embedded one and its tests.
     #[must_use]

@@ -7,6 +7,25 @@ use super::notation;
 const BASE: &str = "[mapping]\nlog_type = \"base\"\nclass = \"base_event\"\n[set]\ntime = \"@envelope.arrival\"\n\
                     severity_id = { value = 0 }\n\"metadata.product.name\" = { value = \"AWS\" }\n";
 
+#[test]
+fn the_embedded_mappings_are_sound_and_all_there() {
+    let loaded = Sources::embedded().load(crate::ocsf::Table::v1_8()).unwrap_or_else(|errors| panic!("{errors}"));
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings");
+    let mut names = Vec::new();
+    for folder in ["", "aws"] {
+        for entry in std::fs::read_dir(directory.join(folder)).expect("the directory of mappings") {
+            let name = entry.expect("a directory entry").file_name().into_string().expect("a name in UTF-8");
+            let is_mapping =
+                name.split_once('.').is_some_and(|(stem, kind)| kind == "toml" && !["base", "common"].contains(&stem));
+            if is_mapping {
+                names.push(name);
+            }
+        }
+    }
+    assert_eq!(loaded.log_types.len(), names.len(), "one mapping for each of {names:?}");
+    assert_eq!(loaded.base.cases[0].class, "base_event");
+}
+
 /// The errors of one mapping file beside a sound base, or nothing.
 fn errors(text: &str) -> Vec<String> {
     let files = vec![("base.toml".to_owned(), BASE.to_owned()), ("m.toml".to_owned(), text.to_owned())];
@@ -495,4 +514,37 @@ fn matches_of_equal_weight_must_exclude_each_other() {
     let head = |text: &str| file("l", "exact", "", "a = 1").replace("[mapping]", &format!("{text}\n[mapping]"));
     assert!(ties(head(text), file("r", "exact", "", "a = 1")).is_empty(), "text and JSON are never one event");
     assert!(ties(file("l", "any_initial", "", "A = 1"), file("r", "exact", "", "a = 2")).is_empty());
+}
+
+/// Broken files bring errors with places, never a panic, whatever is broken in them.
+#[test]
+fn a_broken_file_never_panics() {
+    const SIGNS: [char; 12] = ['"', '\'', '[', ']', '{', '}', '.', '=', '^', '@', '\u{e9}', '\n'];
+    let seed = fastrand::u64(..);
+    eprintln!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let sound = include_str!("../../../mappings/aws/vpc_flow.toml");
+    let letters: Vec<char> = sound.chars().collect();
+    for _ in 0..400 {
+        let mut broken = letters.clone();
+        for _ in 0..random.usize(1..4) {
+            let place = random.usize(..broken.len());
+            match random.u8(..4) {
+                0 => drop(broken.remove(place)),
+                1 => broken.insert(place, letters[random.usize(..letters.len())]),
+                2 => broken[place] = SIGNS[random.usize(..SIGNS.len())],
+                _ => drop(broken.drain(place..(place + random.usize(1..40)).min(broken.len()))),
+            }
+        }
+        let text: String = broken.into_iter().collect();
+        let lines = text.split('\n').count();
+        let files = vec![("base.toml".to_owned(), BASE.to_owned()), ("m.toml".to_owned(), text)];
+        if let Err(errors) = Sources::default().with_directory(files).load(crate::ocsf::Table::v1_8()) {
+            assert!(!errors.0.is_empty());
+            for error in errors.0 {
+                let line = usize::try_from(error.at.line).expect("a line number");
+                assert!(&*error.at.file == "m.toml" && (1..=lines).contains(&line), "{error}");
+            }
+        }
+    }
 }

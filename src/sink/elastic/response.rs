@@ -93,7 +93,7 @@ fn judge_items(answer: &Answer, entries: usize) -> Result<Delivery, Error> {
     Ok(Delivery { verdicts, slow_down: None })
 }
 
-/// One document. An error in what the document is not to blame for (credentials, a missing index) stops the lane: what the
+/// One document. An error that the document is not to blame for (credentials, a missing index) stops the lane: what the
 /// same answer says about the others is then said again.
 fn judge_item(answer: &Answer, outcome: &Outcome<'_>) -> Result<Verdict, Error> {
     let none = Cause::default();
@@ -105,8 +105,9 @@ fn judge_item(answer: &Answer, outcome: &Outcome<'_>) -> Result<Verdict, Error> 
         409 => Verdict::Duplicate,
         408 | 429 | 500..=599 => Verdict::retry(code, cause.in_words()),
         401 | 403 => return Err(answer.error(Disposition::Pause, code, cause.in_words())),
-        404 if cause.kind == "index_not_found_exception" => {
-            return Err(answer.error(Disposition::Pause, code, format!("{}: check the index", cause.in_words())));
+        _ if cause.is_of_the_settings() => {
+            let words = format!("{}: check `index` and `pipeline`", cause.in_words());
+            return Err(answer.error(Disposition::Pause, code, words));
         }
         _ => Verdict::refused(code, cause.in_words()),
     })
@@ -152,6 +153,18 @@ fn words_of_kind(cause: &Cause<'_>) -> String {
 }
 
 impl Cause<'_> {
+    /// Says whether every document would be refused so: the index or the pipeline is named wrongly. A missing pipeline has
+    /// no type of its own (measured on OpenSearch 2.19).
+    fn is_of_the_settings(&self) -> bool {
+        match &*self.kind {
+            "index_not_found_exception" | "invalid_index_name_exception" => true,
+            "illegal_argument_exception" => {
+                self.reason.as_deref().is_some_and(|reason| reason.starts_with("pipeline with id ["))
+            }
+            _ => false,
+        }
+    }
+
     /// The type, the reason and the innermost cause's reason, which is the one that tells the field.
     fn in_words(&self) -> String {
         let mut innermost = self;

@@ -31,6 +31,28 @@ pub enum Flavor {
     OpenSearch,
 }
 
+/// What becomes of `unmapped`, which holds the leaves of an event that OCSF has no place for. Either way it is kept in the
+/// document, and is no more than one field of the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unmapped {
+    /// Every value in it can be searched for.
+    Searchable,
+    /// It is only shown.
+    Stored,
+}
+
+impl Flavor {
+    /// What is right where nobody says otherwise: searchable if that never costs a document. OpenSearch's `flat_object` has
+    /// no `ignore_above`, so that a text above 32,766 bytes gets its whole document refused (measured on 2.19.1).
+    #[must_use]
+    pub const fn unmapped(self) -> Unmapped {
+        match self {
+            Self::Elasticsearch => Unmapped::Searchable,
+            Self::OpenSearch => Unmapped::Stored,
+        }
+    }
+}
+
 /// What the cluster is to be told.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Template {
@@ -46,7 +68,7 @@ pub struct Template {
 
 /// The templates for a data stream of OCSF events.
 #[must_use]
-pub fn template(data_stream: &str, flavor: Flavor) -> Template {
+pub fn template(data_stream: &str, flavor: Flavor, unmapped: Unmapped) -> Template {
     let component_name = "siemline-ocsf@mappings".to_owned();
     let component = json!({
         "template": {
@@ -54,7 +76,7 @@ pub fn template(data_stream: &str, flavor: Flavor) -> Template {
                 "index.mapping.total_fields.limit": FIELDS_MAX,
                 "index.mapping.ignore_malformed": true,
             },
-            "mappings": mappings(flavor),
+            "mappings": mappings(flavor, unmapped),
         },
         "_meta": meta(),
     });
@@ -98,14 +120,19 @@ fn meta() -> Value {
     json!({ "managed_by": "siemline", "description": "OCSF events of AWS, as siemline delivers them" })
 }
 
-fn mappings(flavor: Flavor) -> Value {
-    let (free_form, text) = match flavor {
+fn mappings(flavor: Flavor, unmapped: Unmapped) -> Value {
+    let text = match flavor {
+        Flavor::Elasticsearch => "match_only_text",
+        Flavor::OpenSearch => "text",
+    };
+    let unmapped = match (unmapped, flavor) {
         // A longer text is kept in the document and not searchable; a deeper one would be refused, and the default of 20
         // is within reach of foreign bytes.
-        Flavor::Elasticsearch => {
-            (json!({ "type": "flattened", "ignore_above": KEYWORD_CHARS_MAX, "depth_limit": 100 }), "match_only_text")
+        (Unmapped::Searchable, Flavor::Elasticsearch) => {
+            json!({ "type": "flattened", "ignore_above": KEYWORD_CHARS_MAX, "depth_limit": 100 })
         }
-        Flavor::OpenSearch => (json!({ "type": "flat_object" }), "text"),
+        (Unmapped::Searchable, Flavor::OpenSearch) => json!({ "type": "flat_object" }),
+        (Unmapped::Stored, _) => stored(),
     };
     json!({
         "date_detection": false,
@@ -116,7 +143,7 @@ fn mappings(flavor: Flavor) -> Value {
             "time": epoch_millis(),
             "message": { "type": text },
             "raw_data": { "type": "keyword", "index": false, "doc_values": false },
-            "unmapped": free_form,
+            "unmapped": unmapped,
             "api": { "properties": {
                 "request": { "properties": { "data": stored() } },
                 "response": { "properties": { "data": stored() } },

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::request::push;
 use super::response::judge;
-use super::setup::{Flavor, template};
+use super::setup::{Flavor, Unmapped, template};
 use super::{Elastic, ElasticOptions};
 use crate::delivery::{Delivery, Disposition, Error, Verdict, Verdicts};
 use crate::http::Answer;
@@ -98,13 +98,26 @@ fn every_status_of_a_document_has_its_verdict() {
         let expected = Verdicts::Each(vec![Verdict::Accepted, expected, Verdict::Accepted]);
         assert_eq!(judge(&answer, 3), Ok(Delivery { verdicts: expected, slow_down: None }), "{status}");
     }
-    for (status, kind) in
-        [(401, "security_exception"), (403, "cluster_block_exception"), (404, "index_not_found_exception")]
-    {
+    for (status, kind) in [
+        (401, "security_exception"),
+        (403, "cluster_block_exception"),
+        (404, "index_not_found_exception"),
+        (400, "invalid_index_name_exception"),
+    ] {
         let answer = items(&json!([{ "create": { "status": 201 } }, failed(status, kind)]));
         let error = judge(&answer, 2).unwrap_err();
         assert_eq!((error.disposition, error.code.as_ref()), (Disposition::Pause, kind));
     }
+}
+
+/// Guards that a missing pipeline stops the lane: it would refuse every event there is.
+#[test]
+fn a_missing_pipeline_pauses() {
+    let error = json!({ "type": "illegal_argument_exception", "reason": "pipeline with id [nope] does not exist" });
+    let answer = items(&json!([{ "create": { "status": 400, "error": error } }]));
+    assert_eq!(judge(&answer, 1).unwrap_err().disposition, Disposition::Pause);
+    let answer = items(&json!([failed(400, "illegal_argument_exception")]));
+    assert!(matches!(judge(&answer, 1).unwrap().verdicts, Verdicts::Each(_)));
 }
 
 /// Guards that all accepted is all accepted, that the failure store counts as accepted, and that what `errors` says does
@@ -212,14 +225,20 @@ fn credentials_are_one_kind() {
 /// Guards what the template is for: the free-form corners are no fields, and each flavor gets types that it knows.
 #[test]
 fn the_template_keeps_free_form_data_from_becoming_fields() {
-    for (flavor, kind, unknown) in
-        [(Flavor::Elasticsearch, "flattened", "flat_object"), (Flavor::OpenSearch, "flat_object", "flattened")]
-    {
-        let template = template(ElasticOptions::INDEX, flavor);
+    let object = json!({ "type": "object", "enabled": false });
+    let flattened = json!({ "type": "flattened", "ignore_above": 1024, "depth_limit": 100 });
+    let flat_object = json!({ "type": "flat_object" });
+    for (flavor, unmapped, expected, unknown) in [
+        (Flavor::Elasticsearch, Flavor::Elasticsearch.unmapped(), &flattened, "flat_object"),
+        (Flavor::Elasticsearch, Unmapped::Stored, &object, "flat_object"),
+        (Flavor::OpenSearch, Flavor::OpenSearch.unmapped(), &object, "match_only_text"),
+        (Flavor::OpenSearch, Unmapped::Searchable, &flat_object, "flattened"),
+    ] {
+        let template = template(ElasticOptions::INDEX, flavor, unmapped);
         let text = template.component.to_string();
         assert!(!text.contains(unknown), "{text}");
         let mappings = &template.component["template"]["mappings"];
-        assert_eq!(mappings["properties"]["unmapped"]["type"], kind);
+        assert_eq!(mappings["properties"]["unmapped"], *expected);
         assert_eq!(mappings["properties"]["resources"]["properties"]["data"]["enabled"], false);
         assert_eq!(mappings["properties"]["raw_data"]["index"], false);
         assert_eq!(mappings["dynamic_templates"][0]["data"]["mapping"]["enabled"], false);

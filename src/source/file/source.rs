@@ -42,6 +42,9 @@ pub enum Error {
         /// Why.
         error: io::Error,
     },
+    /// The time to drain was over before everything was delivered.
+    #[error("{0} records were read and not delivered in time: run again, their files are as they were")]
+    Undelivered(usize),
     /// A file too large to be one record.
     #[error("{path} is larger than record_bytes_max ({bytes_max} bytes): raise it, or set `record = \"line\"`")]
     TooLarge {
@@ -85,10 +88,7 @@ impl FileSource {
         for pattern in &options.paths {
             inputs.append(&mut find(pattern)?);
         }
-        let out = Outbox {
-            window: Window::new(name.into(), options.window_chunks_max.max(1), None),
-            unsettled: VecDeque::new(),
-        };
+        let out = Outbox::new(name, &options);
         Ok(Self { inputs, options, progress, out })
     }
 
@@ -208,67 +208,67 @@ impl Source for FileSource {
 
     async fn run(mut self, intake: Intake, stop: Shutdown) -> Result<(), Error> {
         let read = self.read(&intake, &stop).await;
-        self.out.drain(intake).await;
-        read
+        let drained = self.out.drain(intake).await;
+        read.and(drained)
     }
 }
 
-/// The chunks that are out, kept until they are settled: a pipe cannot be read twice.
+/// The records that are out, kept until they are settled, since a pipe cannot be read twice; and those that wait.
 struct Outbox {
     window: Window,
-    unsettled: VecDeque<Vec<Record>>,
+    out: VecDeque<Record>,
+    waiting: VecDeque<Record>,
 }
 
 impl Outbox {
+    fn new(name: &str, options: &FileOptions) -> Self {
+        let window = Window::new(name.into(), options.window_chunks_max.max(1), None);
+        Self { window, out: VecDeque::new(), waiting: VecDeque::new() }
+    }
+
+    /// Hands on a chunk of records, and whatever a rewind makes wait. Waits for room in the window.
     async fn send(&mut self, records: Vec<Record>, intake: &Intake) {
-        if records.is_empty() {
-            return;
-        }
-        while self.window.is_full() {
-            let settled = self.window.next_settled().await;
-            self.settle(settled, intake).await;
-        }
-        self.unsettled.push_back(records.clone());
-        // A pipeline that is going down drops the chunk: it stays unsettled here, and nobody claims its delivery.
-        let _ = self.window.send(records, intake).await;
-    }
-
-    async fn settle(&mut self, settled: Settled, intake: &Intake) {
-        match self.window.settle(settled) {
-            Step::Wait => {}
-            Step::Advance(position) => {
-                while let Some(records) = self.unsettled.pop_front() {
-                    if records.last().is_some_and(|record| record.position == position) {
-                        break;
-                    }
-                }
+        let chunk_records_max = records.len();
+        self.waiting.extend(records);
+        while !self.waiting.is_empty() {
+            if self.window.is_full() {
+                let settled = self.window.next_settled().await;
+                self.settle(settled);
+                continue;
             }
-            Step::Rewind => self.send_again(intake).await,
-        }
-    }
-
-    /// Hands on everything unsettled once more; records that were abandoned before go alone.
-    async fn send_again(&mut self, intake: &Intake) {
-        let mut records: Vec<Record> = std::mem::take(&mut self.unsettled).into_iter().flatten().collect();
-        while !records.is_empty() {
-            let rest = records.split_off(self.window.chunk_len(&records).max(1));
-            self.unsettled.push_back(records.clone());
-            if self.window.send(records, intake).await.is_err() {
+            let next = self.waiting.make_contiguous();
+            let next = next.get(..chunk_records_max.min(next.len())).unwrap_or_default();
+            let length = self.window.chunk_len(next).max(1);
+            let chunk: Vec<Record> = self.waiting.drain(..length).collect();
+            self.out.extend(chunk.iter().cloned());
+            if self.window.send(chunk, intake).await.is_err() {
+                // The pipeline is going down: what was not taken stays here unsettled, and nobody claims its delivery.
                 return;
             }
-            records = rest;
         }
     }
 
-    /// Gives up the intake, so that lanes flush, and waits until everything is settled. What is abandoned now was not
-    /// delivered when the time to drain was over: it counts as such, and the input is still there.
-    async fn drain(&mut self, intake: Intake) {
+    fn settle(&mut self, settled: Settled) {
+        match self.window.settle(settled) {
+            Step::Wait => {}
+            Step::Advance(position) => while self.out.pop_front().is_some_and(|record| record.position != position) {},
+            Step::Rewind => {
+                self.out.append(&mut self.waiting);
+                std::mem::swap(&mut self.out, &mut self.waiting);
+            }
+        }
+    }
+
+    /// Gives up the intake, so that lanes flush, and waits until everything is settled.
+    async fn drain(&mut self, intake: Intake) -> Result<(), Error> {
         drop(intake);
         while !self.window.is_idle() {
             let settled = self.window.next_settled().await;
-            if self.window.settle(settled) == Step::Rewind {
-                return;
-            }
+            self.settle(settled);
+        }
+        match self.waiting.len() {
+            0 => Ok(()),
+            records => Err(Error::Undelivered(records)),
         }
     }
 }

@@ -24,10 +24,11 @@ impl Check<'_> {
         }
         match &rule.convert.map {
             Some(Map::Enum(words)) => {
-                // What the look-up gave is converted as the source's own words are: `"true"` becomes true.
+                // What the look-up gave, `as` converts: `"true"` becomes true.
+                let is_boolean = takes == AttributeType::Boolean && rule.convert.kind == Some(Kind::Boolean);
                 let converts = |constant: &Constant| matches!(constant, Constant::Text(text) if reads_as_boolean(text));
                 for (_, constant) in words {
-                    if takes != AttributeType::Boolean || !converts(constant) {
+                    if !(is_boolean && converts(constant)) {
                         self.constant(constant, attribute, path, &rule.at);
                     }
                 }

@@ -1,6 +1,7 @@
 //! A mapping against the OCSF table: whatever could only turn out at run time as a dropped object or an invalid event, and
 //! can be known before, is told here.
 
+mod bases;
 mod complete;
 mod fit;
 #[cfg(test)]
@@ -30,7 +31,11 @@ const ENGINE_WRITTEN: [&str; 10] = [
 pub(super) fn errors(draft: &Draft, table: &Table) -> Vec<Error> {
     let mut errors = Vec::new();
     for (case, places) in draft.mapping.cases.iter().zip(&draft.cases) {
-        let mut check = Check { table, draft, profiles: &case.profiles, open: Vec::new(), errors: Vec::new() };
+        let mut check =
+            Check { table, draft, profiles: &case.profiles, open: Vec::new(), bases: 0, eaches: 0, errors: Vec::new() };
+        for known in &draft.mapping.matches {
+            check.reach_conditions(&known.when, &known.at);
+        }
         check.case(case, places);
         errors.append(&mut check.errors);
     }
@@ -52,6 +57,10 @@ struct Check<'a> {
     profiles: &'a [String],
     /// The parts that are being checked, so that one that uses itself is not followed for ever.
     open: Vec<&'a str>,
+    /// How many `from`s and `each`s of blocks and parts stand around what is checked: one for a block with both.
+    bases: usize,
+    /// How many `each`s.
+    eaches: usize,
     errors: Vec<Error>,
 }
 
@@ -86,6 +95,7 @@ impl<'a> Check<'a> {
                 self.report(at, format!("the profile `{profile}` does not apply to the class `{}`", case.class));
             }
         }
+        self.reach_conditions(&case.when, &case.at);
         self.body(&case.body, &class.shape, "");
         self.complete_class(case, &class.shape, &places.class);
     }
@@ -147,6 +157,7 @@ impl<'a> Check<'a> {
     }
 
     fn block(&mut self, block: &'a Block, shape: &'a Shape, prefix: &str) {
+        self.reach_block(block);
         let Some(attribute) = self.attribute(&block.target, shape, prefix, &block.at) else { return };
         let path = format!("{prefix}{}", target_text(&block.target));
         match self.table.object_of(attribute) {
@@ -154,7 +165,11 @@ impl<'a> Check<'a> {
                 self.report(&block.at, format!("`{path}` takes any keys and is written whole, by a rule"));
             }
             Some(object) => {
+                let (has_each, has_base) = (block.each.is_some(), block.each.is_some() || block.from.is_some());
+                self.enter(has_base, has_each);
+                self.reach_conditions(&block.when, &block.at);
                 self.body(&block.body, &object.shape, &format!("{path}."));
+                self.leave(has_base, has_each);
                 if attribute.is_array {
                     self.complete_element(&block.body, &object.shape, &path, &block.at);
                 }
@@ -167,14 +182,20 @@ impl<'a> Check<'a> {
 
     /// A rule, with those inside it, against the attribute it writes.
     fn rule(&mut self, rule: &'a Rule, attribute: &'a Attribute, path: &str) {
+        self.reach_rule(rule);
         let object = self.table.object_of(attribute).map(|object| &object.shape);
         match (&rule.source, object.filter(|shape| !shape.is_open())) {
             (Source::Cases(arms), _) => {
                 for arm in arms {
+                    self.reach_conditions(&arm.when, &arm.rule.at);
                     self.rule(&arm.rule, attribute, path);
                 }
             }
-            (Source::Part { name, .. }, Some(shape)) => self.part(name, shape, attribute, path, &rule.at),
+            (Source::Part { name, from }, Some(shape)) => {
+                self.enter(from.is_some(), false);
+                self.part(name, shape, attribute, path, &rule.at);
+                self.leave(from.is_some(), false);
+            }
             (Source::Part { .. }, None) => {
                 self.report(&rule.at, format!("`{path}` is {} and takes no part", attribute.type_name));
             }

@@ -76,6 +76,13 @@ fn a_target_must_be_legal() {
         &["m.toml:12:1: `severity` is written by the engine beside `severity_id`, which has a rule"],
     );
     check("status = \"a\"", &[]);
+    check("\"api.service.name\" = \"a\"\n\"api.operation\" = \"o\"", &[]);
+    check_class(
+        "api_activity",
+        "[\"host\"]",
+        "\"actor.invoked_by\" = \"a\"\n\"api.operation\" = \"o\"\n\"src_endpoint.ip\" = \"i\"",
+        &["m.toml:11:1: `actor.invoked_by` is deprecated since OCSF 1.2.0"],
+    );
     check(
         "confidence_score = \"a\"",
         &["m.toml:12:1: `confidence_score` needs the profile `security_control`, which is not declared"],
@@ -176,5 +183,27 @@ fn a_common_rule_must_be_legal_in_every_mapping() {
         &text,
         "[set]\nmessage = 3\n",
         &["common.toml:2:11: a rule is a path or a table; a constant is written { value = .. }"],
+    );
+}
+
+#[test]
+fn a_path_must_reach_something() {
+    check("message = \"^.a\"", &["m.toml:12:1: `^` goes out by 1, and only 0 `from` or `each` stand around it"]);
+    check("message = { template = \"{@key}\" }", &["m.toml:12:1: `@key` stands in no `each`"]);
+    let block =
+        "[[block]]\ntarget = \"enrichments[]\"\neach = \"a\"\nset = { name = \"@key\", value = \"^.b\", data = \"c\" }";
+    check(block, &[]);
+    check(
+        &block.replace("^.b", "^.^.b"),
+        &["m.toml:15:24: `^` goes out by 2, and only 1 `from` or `each` stand around it"],
+    );
+    check(&block.replace("each = \"a\"", "from = \"a\""), &["m.toml:15:9: `@key` stands in no `each`"]);
+    // A block without a base of its own keeps the one around it.
+    check(
+        &block.replace("each = \"a\"", "when = { a = 1 }"),
+        &[
+            "m.toml:15:9: `@key` stands in no `each`",
+            "m.toml:15:24: `^` goes out by 1, and only 0 `from` or `each` stand around it",
+        ],
     );
 }

@@ -1,0 +1,101 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
+
+/// Reads AWS security records, makes OCSF of them, and delivers them to your SIEM without losing one.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Read, normalize and deliver, until the end of the input or SIGTERM; then drain and checkpoint.
+    ///
+    /// A second signal exits at once. Exit codes: 0 ended well, 1 a source or sink failed for good, 64 the configuration is
+    /// wrong.
+    Run {
+        /// The configuration file.
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Check the configuration and the mappings; with `--connect`, ask every source and sink whether it is there.
+    Check {
+        /// The configuration file.
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+        /// Ask every source and sink the cheapest honest question.
+        #[arg(long)]
+        connect: bool,
+    },
+    /// Normalize files in any envelope to NDJSON on standard output; complaints go to standard error.
+    ///
+    /// Exit codes: 0 every event came out or was filtered by a named rule, 3 some were dead-lettered, 64 a file cannot be
+    /// read or a mapping is wrong.
+    Normalize(Normalize),
+    /// Run the tests that the mappings hold.
+    Test {
+        /// A directory of mapping files of your own, laid over the embedded ones.
+        directory: Option<PathBuf>,
+        /// Say which rules no test fired.
+        #[arg(long)]
+        coverage: bool,
+    },
+    /// Prepare a destination.
+    #[command(subcommand)]
+    Setup(Setup),
+}
+
+/// The arguments of `normalize`.
+#[derive(Debug, Arguments)]
+pub struct Normalize {
+    /// Files to read; none, or `-`, is standard input.
+    pub files: Vec<PathBuf>,
+    /// A directory of mapping files of your own, laid over the embedded ones.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub mappings: Option<PathBuf>,
+    /// What to write.
+    #[arg(long, value_enum, default_value_t = Form::Ocsf)]
+    pub format: Form,
+    /// Say on standard error, for every target, which rule and which source path filled it.
+    #[arg(long)]
+    pub why: bool,
+    /// Print a table per log type on standard error: events, and where their leaves went.
+    #[arg(long)]
+    pub stats: bool,
+}
+
+/// What `normalize` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// OCSF 1.8.0 events.
+    Ocsf,
+    /// The events as AWS wrote them, free of their envelopes.
+    Raw,
+}
+
+/// Destinations that can be prepared.
+#[derive(Debug, Subcommand)]
+pub enum Setup {
+    /// Install the index template that keeps free-form attributes from exploding the number of fields.
+    Elastic {
+        /// The configuration file that names the sink.
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+        /// The sink's name, where several are configured.
+        #[arg(long, value_name = "NAME")]
+        sink: Option<String>,
+        /// Print what would be installed, and install nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// With `--dry-run`: print it for OpenSearch, which is otherwise seen by asking the server.
+        #[arg(long, requires = "dry_run")]
+        opensearch: bool,
+    },
+}

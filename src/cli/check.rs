@@ -1,0 +1,60 @@
+//! `check`: is the configuration right, and is everything there?
+
+use std::path::Path;
+
+use super::{End, FAILED, runtime};
+use crate::config;
+use crate::delivery::Sink as _;
+use crate::pipeline::SourceSettings;
+use crate::source::file::FileSource;
+use crate::source::kinesis::KinesisSource;
+
+/// Checks the configuration and the mappings; with `connect`, asks every source and sink.
+pub fn check(path: &Path, connect: bool) -> Result<u8, End> {
+    let settings = config::load(path).map_err(End::usage)?;
+    let mappings = config::mappings(settings.normalize.mappings.as_deref()).map_err(End::usage)?;
+    let pipeline = settings.pipeline;
+    println!(
+        "{}: {} sources, {} sinks, {} mappings: all well",
+        path.display(),
+        pipeline.sources.len(),
+        pipeline.sinks.len(),
+        mappings.log_types().count()
+    );
+    if !connect {
+        return Ok(0);
+    }
+    let all_well = runtime()?.block_on(async {
+        let mut all_well = true;
+        for (name, source) in &pipeline.sources {
+            all_well &= say("source", name, &check_source(name, source).await);
+        }
+        for (name, sink) in &pipeline.sinks {
+            let asked = sink.sink.check().await;
+            all_well &= say("sink", name, &asked.map(|()| "ready".to_owned()).map_err(|error| error.to_string()));
+        }
+        all_well
+    });
+    Ok(if all_well { 0 } else { FAILED })
+}
+
+async fn check_source(name: &str, source: &SourceSettings) -> Result<String, String> {
+    match source {
+        SourceSettings::Kinesis(options) => match KinesisSource::check(options).await {
+            Ok(shards) => Ok(format!("ready, {shards} shards")),
+            Err(error) => Err(error.to_string()),
+        },
+        SourceSettings::File(options) => match FileSource::open(name, options.clone(), None) {
+            Ok(source) => Ok(format!("ready, {} files", source.len())),
+            Err(error) => Err(error.to_string()),
+        },
+    }
+}
+
+fn say(kind: &str, name: &str, answer: &Result<String, String>) -> bool {
+    match answer {
+        Ok(words) => println!("{kind} {name}: {words}"),
+        Err(words) => println!("{kind} {name}: NOT READY: {words}"),
+    }
+    answer.is_ok()
+}

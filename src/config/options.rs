@@ -1,0 +1,132 @@
+//! The configuration as it is written.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::envelope::Limits;
+use crate::pipeline::{DeadLetterFileOptions, PipelineOptions};
+use crate::route::RouteOptions;
+use crate::unit::Size;
+use crate::{sink, source};
+
+/// The configuration of siemline: one TOML file. A table per kind, then a name of your choice: `[sink.splunk_hec.soc]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// Where records come from. At least one.
+    pub source: SourceOptions,
+    /// Where events go to. At least one.
+    pub sink: SinkOptions,
+    /// Which events go to which sinks. Without any, every event goes to every sink.
+    pub route: BTreeMap<String, RouteOptions>,
+    /// Where events go that no destination takes, and records that cannot be read.
+    pub dead_letter: DeadLetterOptions,
+    /// Bounds and workers of the process.
+    pub pipeline: PipelineOptions,
+    /// How records become events and events OCSF.
+    pub normalize: NormalizeOptions,
+    /// What the process says about itself, on standard error.
+    pub log: LogOptions,
+}
+
+/// Where records come from.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SourceOptions {
+    /// Kinesis Data Streams.
+    pub kinesis: BTreeMap<String, source::kinesis::KinesisOptions>,
+    /// Files and standard input.
+    pub file: BTreeMap<String, source::file::FileOptions>,
+}
+
+/// Where events go to.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SinkOptions {
+    /// Splunk HTTP Event Collector.
+    pub splunk_hec: BTreeMap<String, sink::splunk_hec::SplunkHecOptions>,
+    /// Elasticsearch or OpenSearch.
+    pub elastic: BTreeMap<String, sink::elastic::ElasticOptions>,
+    /// NDJSON files.
+    pub file: BTreeMap<String, sink::file::FileOptions>,
+    /// Standard output.
+    pub stdout: BTreeMap<String, sink::stdout::StdoutOptions>,
+}
+
+/// Where events go that no destination takes.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeadLetterOptions {
+    /// NDJSON files.
+    pub file: DeadLetterFileOptions,
+}
+
+/// How records become events and events OCSF.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NormalizeOptions {
+    /// A directory of mapping files of your own (`*.toml`). One with the log type of an embedded mapping replaces it.
+    pub mappings: Option<PathBuf>,
+    /// The most that one record may hold when it is decompressed; above, it is dead-lettered whole.
+    pub decompressed_bytes_max: Size,
+    /// How many times its own size a compressed record may grow to, once it has grown beyond 8 MiB; above, it is
+    /// dead-lettered whole.
+    pub ratio_max: usize,
+    /// How many envelopes may be nested in each other.
+    pub depth_max: usize,
+    /// How many events one record may hold.
+    pub events_per_record_max: usize,
+}
+
+impl Default for NormalizeOptions {
+    fn default() -> Self {
+        let Limits { decompressed_bytes_max, ratio_max, depth_max, events_per_record_max, .. } = Limits::default();
+        let decompressed_bytes_max = Size(u64::try_from(decompressed_bytes_max).unwrap_or(u64::MAX));
+        Self { mappings: None, decompressed_bytes_max, ratio_max, depth_max, events_per_record_max }
+    }
+}
+
+impl NormalizeOptions {
+    /// The bounds of envelopes.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits {
+            decompressed_bytes_max: self.decompressed_bytes_max.bytes(),
+            ratio_max: self.ratio_max,
+            depth_max: self.depth_max,
+            events_per_record_max: self.events_per_record_max,
+            ..Limits::default()
+        }
+    }
+}
+
+/// What the process says about itself.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogOptions {
+    /// The least important level that is said: `error`, `warn`, `info`, `debug` or `trace`, or a filter such as
+    /// `info,siemline::source=debug`. The environment variable `SIEMLINE_LOG` overrides it.
+    pub level: String,
+    /// `text` for people, `json` for machines.
+    pub format: LogFormat,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self { level: "info".into(), format: LogFormat::Text }
+    }
+}
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}

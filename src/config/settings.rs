@@ -1,0 +1,158 @@
+//! The configuration as it is used: resolved, and valid by construction.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::options::{LogOptions, NormalizeOptions, Options};
+use super::place::Mistake;
+use crate::pipeline::{self, SinkSettings, SourceSettings};
+use crate::route::{self, Routes};
+
+/// The configuration, resolved.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What the pipeline is made of.
+    pub pipeline: pipeline::Settings,
+    /// How records become OCSF.
+    pub normalize: NormalizeOptions,
+    /// What is logged.
+    pub log: LogOptions,
+}
+
+/// Reads and resolves a configuration file.
+///
+/// # Errors
+///
+/// With the first mistake: where it stands, and the remedy. Nothing has been opened or asked by then.
+pub fn load(path: &Path) -> Result<Settings, Mistake> {
+    let (file, text) = read(path)?;
+    parse(&file, &text)
+}
+
+/// Reads a configuration file as it is written, and resolves nothing.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn options(path: &Path) -> Result<Options, Mistake> {
+    let (file, text) = read(path)?;
+    parse_options(&file, &text)
+}
+
+fn read(path: &Path) -> Result<(String, String), Mistake> {
+    let file = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok((file, text)),
+        Err(error) => Err(Mistake::in_file(&file, format!("cannot read the configuration: {error}"))),
+    }
+}
+
+/// Resolves a configuration's text; `file` is its name in messages.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn parse(file: &str, text: &str) -> Result<Settings, Mistake> {
+    Resolver { file, text }.resolve(parse_options(file, text)?)
+}
+
+fn parse_options(file: &str, text: &str) -> Result<Options, Mistake> {
+    toml::from_str(text).map_err(|error: toml::de::Error| {
+        let words = error.message().trim().replace('\n', " ");
+        match error.span() {
+            Some(span) => Mistake::at_byte(file, text, span.start, words),
+            None => Mistake::in_file(file, words),
+        }
+    })
+}
+
+struct Resolver<'a> {
+    file: &'a str,
+    text: &'a str,
+}
+
+impl Resolver<'_> {
+    fn resolve(&self, options: Options) -> Result<Settings, Mistake> {
+        let sources = self.sources(options.source)?;
+        let sinks = self.sinks(options.sink)?;
+        let names: Vec<&str> = sinks.iter().map(|(name, _)| name.as_ref()).collect();
+        let routes = options.route.iter().map(|(name, route)| (name.as_str(), route));
+        let routes = Routes::new(routes, &names).map_err(|error| self.in_route(&error))?;
+        let pipeline = pipeline::Settings {
+            sources,
+            sinks,
+            routes,
+            dead_letters: options.dead_letter.file,
+            options: options.pipeline,
+            limits: options.normalize.limits(),
+        };
+        Ok(Settings { pipeline, normalize: options.normalize, log: options.log })
+    }
+
+    fn sources(&self, options: super::SourceOptions) -> Result<Vec<(Arc<str>, SourceSettings)>, Mistake> {
+        let kinesis = options.kinesis.into_iter().map(|(name, options)| (name, SourceSettings::Kinesis(options)));
+        let file = options.file.into_iter().map(|(name, options)| (name, SourceSettings::File(options)));
+        let sources: Vec<_> = kinesis.chain(file).map(|(name, source)| (Arc::from(name), source)).collect();
+        if sources.is_empty() {
+            let words = "no source is configured: add a table such as [source.kinesis.<name>] or [source.file.<name>]";
+            return Err(self.mistake(&["source"], words));
+        }
+        self.distinct("source", &sources)?;
+        Ok(sources)
+    }
+
+    fn sinks(&self, options: super::SinkOptions) -> Result<Vec<(Arc<str>, SinkSettings)>, Mistake> {
+        let mut sinks: Vec<(Arc<str>, SinkSettings)> = Vec::new();
+        for (name, options) in options.splunk_hec {
+            let sink = SinkSettings::splunk_hec(&options).map_err(|error| self.in_sink("splunk_hec", &name, &error))?;
+            sinks.push((name.into(), sink));
+        }
+        for (name, options) in options.elastic {
+            let sink = SinkSettings::elastic(&options).map_err(|error| self.in_sink("elastic", &name, &error))?;
+            sinks.push((name.into(), sink));
+        }
+        for (name, options) in options.file {
+            let sink = SinkSettings::file(&options).map_err(|error| self.in_sink("file", &name, &error))?;
+            sinks.push((name.into(), sink));
+        }
+        for (name, options) in options.stdout {
+            let sink = SinkSettings::stdout(&options).map_err(|error| self.in_sink("stdout", &name, &error))?;
+            sinks.push((name.into(), sink));
+        }
+        if sinks.is_empty() {
+            let words = "no sink is configured: add a table such as [sink.splunk_hec.<name>] or [sink.file.<name>]";
+            return Err(self.mistake(&["sink"], words));
+        }
+        self.distinct("sink", &sinks)?;
+        Ok(sinks)
+    }
+
+    /// Names are told apart in routes, metrics and checkpoints: one may not stand for two.
+    fn distinct<T>(&self, kind: &str, named: &[(Arc<str>, T)]) -> Result<(), Mistake> {
+        let twice =
+            named.iter().enumerate().find(|(at, (name, _))| named.iter().take(*at).any(|(other, _)| other == name));
+        match twice {
+            Some((_, (name, _))) => {
+                Err(self.mistake(&[kind], &format!("two {kind}s are called `{name}`: give each a name of its own")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn in_route(&self, error: &route::Error) -> Mistake {
+        let words = error.to_string();
+        match error {
+            route::Error::UnknownSink { route, .. } => self.mistake(&["route", route, "to"], &words),
+            route::Error::Purpose(route) => self.mistake(&["route", route], &words),
+            route::Error::TooManySinks(_) => self.mistake(&["sink"], &words),
+        }
+    }
+
+    fn in_sink(&self, kind: &str, name: &str, error: &dyn std::error::Error) -> Mistake {
+        self.mistake(&["sink", kind, name], &error.to_string())
+    }
+
+    fn mistake(&self, path: &[&str], words: &str) -> Mistake {
+        Mistake::at_key(self.file, self.text, path, words)
+    }
+}

@@ -1,0 +1,6 @@
+//! Conversions: pure functions from a leaf of the source to a value of the target's type.
+
+mod kind;
+mod time;
+
+pub(super) use kind::{Fitted, Type, Value, convert, fit, number, push_scalar, text_equals, with_text};

@@ -1,0 +1,99 @@
+//! Writing JSON: strings escaped, numbers printed shortest.
+
+/// How many bytes the escape scan looks at in one step; a constant length lets the compiler use vector instructions.
+const SCAN_BYTES: usize = 32;
+
+/// Appends `text` as a JSON string, quotes included.
+pub(super) fn push_string(out: &mut Vec<u8>, text: &str) {
+    out.reserve(text.len().saturating_add(2));
+    out.push(b'"');
+    push_escaped(out, text);
+    out.push(b'"');
+}
+
+/// Appends the inside of a JSON string.
+pub(super) fn push_escaped(out: &mut Vec<u8>, text: &str) {
+    let mut rest = text.as_bytes();
+    while let Some(at) = first_special(rest) {
+        let (clean, tail) = rest.split_at(at);
+        out.extend_from_slice(clean);
+        let Some((&byte, tail)) = tail.split_first() else { return };
+        push_escape(out, byte);
+        rest = tail;
+    }
+    out.extend_from_slice(rest);
+}
+
+/// Whether a byte may not stand in a JSON string as it is.
+const fn is_special(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+/// Where the first byte stands that may not stand in a JSON string as it is.
+fn first_special(bytes: &[u8]) -> Option<usize> {
+    let (chunks, tail) = bytes.as_chunks::<SCAN_BYTES>();
+    let mut at = 0_usize;
+    for chunk in chunks {
+        let found = chunk.iter().fold(false, |found, byte| found | is_special(*byte));
+        if found {
+            return chunk.iter().position(|byte| is_special(*byte)).map(|inner| at.saturating_add(inner));
+        }
+        at = at.saturating_add(SCAN_BYTES);
+    }
+    tail.iter().position(|byte| is_special(*byte)).map(|inner| at.saturating_add(inner))
+}
+
+#[cold]
+fn push_escape(out: &mut Vec<u8>, byte: u8) {
+    let short = match byte {
+        b'"' => b'"',
+        b'\\' => b'\\',
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        0x08 => b'b',
+        0x0c => b'f',
+        _ => {
+            const HEX: [u8; 16] = *b"0123456789abcdef";
+            out.extend_from_slice(b"\\u00");
+            for nibble in [byte >> 4, byte & 15] {
+                out.push(HEX.get(usize::from(nibble)).copied().unwrap_or(b'0'));
+            }
+            return;
+        }
+    };
+    out.extend_from_slice(&[b'\\', short]);
+}
+
+/// Appends a whole number.
+pub(super) fn push_i64(out: &mut Vec<u8>, number: i64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Appends a whole number beyond `i64`.
+pub(super) fn push_u64(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Appends a number, shortest digits that read back equal. A whole one keeps its `.0`. What is not finite is `null`,
+/// which a tape never holds.
+pub(super) fn push_f64(out: &mut Vec<u8>, number: f64) {
+    out.extend_from_slice(zmij::Buffer::new().format(number).as_bytes());
+}
+
+/// Appends a comma, unless an object or array has just been opened.
+pub(super) fn push_comma(out: &mut Vec<u8>) {
+    if !matches!(out.last(), Some(b'{' | b'[') | None) {
+        out.push(b',');
+    }
+}
+
+/// Appends bytes in lower-case hexadecimal.
+pub(super) fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    const HEX: [u8; 16] = *b"0123456789abcdef";
+    for byte in bytes {
+        for nibble in [byte >> 4, byte & 15] {
+            out.push(HEX.get(usize::from(nibble)).copied().unwrap_or(b'0'));
+        }
+    }
+}

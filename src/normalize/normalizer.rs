@@ -1,0 +1,495 @@
+//! One worker's normalizer: the order of the steps, and the buffers they share.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use simd_json::{Buffers as ParserBuffers, INPUT_PADDING, Node, Tape, fill_tape_padded};
+
+use super::detect::{self, Ocsf};
+use super::explain::{Explanation, Leaves, Record, Silent, Trace};
+use super::plan::{Mappings, Plan};
+use super::repair::repair;
+use super::run::{Buffers, FREE, GONE, Input, LEFT, Outcome, Run, TYPED, fill, find, push_bare};
+use super::tape::{DEPTH_MAX, each_leaf, end, node_of, scalar};
+use super::{Complaint, Complaints, Normalized};
+use crate::envelope::{Context, Event, Field, Form};
+
+/// Bytes the parser's buffers are made for at the beginning; they grow with the events.
+const BODY_BYTES_USUAL: usize = 16 * 1024;
+
+/// The name of the member that holds what is no object.
+const RAW: &str = "raw";
+
+/// Turns events into OCSF documents, one after the other, with buffers of its own.
+pub struct Normalizer {
+    mappings: Arc<Mappings>,
+    parser: ParserBuffers,
+    body: Vec<u8>,
+    repaired: Vec<u8>,
+    repaired_body: Vec<u8>,
+    inner: Vec<u8>,
+    tape: Tape<'static>,
+    inner_tape: Tape<'static>,
+    buffers: Buffers,
+    embedded: Vec<Embedded>,
+}
+
+/// A string of the event that may hold JSON.
+#[derive(Clone, Debug)]
+struct Embedded {
+    /// Which `[[parse]]` named it.
+    number: usize,
+    node: usize,
+    /// Its copy in the buffer for inner documents, with room behind it for the parser.
+    text: Range<usize>,
+}
+
+impl std::fmt::Debug for Normalizer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Normalizer")
+            .field("mappings", &self.mappings.log_types().count())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where the parts of one event are put; everything but the tape, whose lifetime is that of the event.
+struct Desk<'d> {
+    mappings: &'d Mappings,
+    parser: &'d mut ParserBuffers,
+    buffers: &'d mut Buffers,
+    embedded: &'d mut Vec<Embedded>,
+}
+
+/// The event as the plans see it.
+struct Subject<'e> {
+    body: &'e [u8],
+    context: &'e Context,
+    digest: [u8; 32],
+    text: Option<&'e str>,
+}
+
+impl Normalizer {
+    /// A normalizer for one worker.
+    #[must_use]
+    pub fn new(mappings: Arc<Mappings>) -> Self {
+        Self {
+            mappings,
+            parser: ParserBuffers::with_max_depth(BODY_BYTES_USUAL, DEPTH_MAX),
+            body: Vec::new(),
+            repaired: Vec::new(),
+            repaired_body: Vec::new(),
+            inner: Vec::new(),
+            tape: Tape(Vec::new()),
+            inner_tape: Tape(Vec::new()),
+            buffers: Buffers::default(),
+            embedded: Vec::new(),
+        }
+    }
+
+    /// Appends one OCSF document to `out`, without a line end in or behind it. Whatever the event is, one comes out: at
+    /// the worst a base event with everything in `unmapped`.
+    pub fn normalize(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Normalized {
+        self.normalize_traced(event, out, &mut Silent).0
+    }
+
+    /// As [`Self::normalize`], and tells which rule wrote what. For people; slower.
+    pub fn normalize_explained(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> (Normalized, Explanation) {
+        let mut record = Record::default();
+        let (normalized, mapping, leaves) = self.normalize_traced(event, out, &mut record);
+        let explanation = Explanation { mapping, leaves, ..record.into_explanation() };
+        (normalized, explanation)
+    }
+
+    fn normalize_traced<T: Trace>(
+        &mut self,
+        event: &Event<'_>,
+        out: &mut Vec<u8>,
+        trace: &mut T,
+    ) -> (Normalized, Option<Arc<str>>, Leaves) {
+        let Self { mappings, parser, body, repaired, repaired_body, inner, tape, inner_tape, buffers, embedded } = self;
+        let mut complaints = Complaints::default();
+        let digest: [u8; 32] = Sha256::digest(event.body).into();
+        let text: Cow<'_, str> = match event.form {
+            Form::Json => Cow::Borrowed(""),
+            Form::Text => String::from_utf8_lossy(event.body),
+        };
+        let mut nodes = std::mem::replace(tape, Tape(Vec::new())).reset();
+        let mut inner_nodes = std::mem::replace(inner_tape, Tape(Vec::new())).reset();
+        let mut desk = Desk { mappings, parser, buffers, embedded };
+        let mut subject = Subject { body: event.body, context: event.context, digest, text: None };
+        let refused;
+        let made = if event.form == Form::Text {
+            subject.text = Some(&text);
+            desk.text(&subject, &mut nodes, out, trace, &mut complaints)
+        } else if let Ok(parsed) = parse(event.body, body, desk.parser, nodes) {
+            nodes = parsed;
+            desk.json(&subject, &mut nodes, inner, &mut inner_nodes, out, trace, &mut complaints)
+        } else {
+            repaired.clear();
+            repair(event.body, repaired);
+            if let Ok(parsed) = parse(repaired, repaired_body, desk.parser, Tape(Vec::new())) {
+                nodes = parsed;
+                complaints.add(Complaint::JsonRepaired);
+                subject.body = repaired;
+                desk.json(&subject, &mut nodes, inner, &mut inner_nodes, out, trace, &mut complaints)
+            } else {
+                complaints.add(Complaint::JsonUnreadable);
+                refused = String::from_utf8_lossy(event.body);
+                subject.text = Some(&refused);
+                nodes = Tape(Vec::new());
+                desk.raw(&subject, &mut nodes, out, trace)
+            }
+        };
+        *tape = nodes.reset();
+        *inner_tape = inner_nodes.reset();
+        let Made { log_type, outcome, mapping, leaves } = made;
+        let Outcome { class_uid, severity_id, time_ms, account, region } = outcome;
+        let normalized = Normalized { log_type, class_uid, severity_id, time_ms, account, region, digest, complaints };
+        (normalized, mapping, leaves)
+    }
+}
+
+/// What came out of one event.
+struct Made {
+    log_type: Arc<str>,
+    outcome: Outcome,
+    mapping: Option<Arc<str>>,
+    leaves: Leaves,
+}
+
+/// Parses `text` in `buffer`, where strings are unescaped in place.
+fn parse<'b>(text: &[u8], buffer: &'b mut Vec<u8>, parser: &mut ParserBuffers, tape: Tape<'_>) -> Result<Tape<'b>, ()> {
+    buffer.clear();
+    buffer.extend_from_slice(text);
+    buffer.resize(text.len().saturating_add(INPUT_PADDING), 0);
+    let mut tape = tape.reset();
+    fill_tape_padded(buffer, text.len(), parser, &mut tape).map_err(|_| ())?;
+    Ok(tape)
+}
+
+impl<'d> Desk<'d> {
+    /// A JSON document on its tape.
+    #[expect(clippy::too_many_arguments, reason = "the lent buffers of one event")]
+    fn json<'a, T: Trace>(
+        &mut self,
+        subject: &Subject<'a>,
+        tape: &mut Tape<'a>,
+        inner: &'a mut Vec<u8>,
+        inner_tape: &mut Tape<'a>,
+        out: &mut Vec<u8>,
+        trace: &mut T,
+        complaints: &mut Complaints,
+    ) -> Made {
+        wrap(&mut tape.0);
+        let mappings = self.mappings;
+        let (plan, ocsf) = {
+            let mut run = Run::new(subject.input(&mappings.detector, &tape.0, ""), self.buffers, trace);
+            detect::look(&mut run);
+            let ocsf = detect::is_ocsf(&mappings.ocsf, &run);
+            let plan = detect::best(mappings, &mut run, |plan| plan.layout.is_none());
+            (plan.and_then(|(plan, _)| mappings.plans.get(plan)), ocsf)
+        };
+        if let Some(ocsf) = ocsf {
+            return self.pass(subject.body, &ocsf, out);
+        }
+        let Some(plan) = plan else { return self.map(&mappings.base, subject, &tape.0, out, trace, complaints) };
+        self.embed(plan, tape, inner, inner_tape, trace);
+        self.map(plan, subject, &tape.0, out, trace, complaints)
+    }
+
+    /// A line of text: the columns of the mapping that recognises them, or a base event.
+    fn text<'a, T: Trace>(
+        &mut self,
+        subject: &Subject<'a>,
+        tape: &mut Tape<'a>,
+        out: &mut Vec<u8>,
+        trace: &mut T,
+        complaints: &mut Complaints,
+    ) -> Made
+    where
+        'd: 'a,
+    {
+        let mappings = self.mappings;
+        let line = subject.text.unwrap_or_default();
+        let header = subject.context.get(Field::Header);
+        let mut best: Option<(usize, usize)> = None;
+        for plan in &mappings.plans {
+            let Some(layout) = &plan.layout else { continue };
+            layout.split(line, header, &mut tape.0);
+            let mut run = Run::new(subject.input(&mappings.detector, &tape.0, ""), self.buffers, trace);
+            detect::look(&mut run);
+            if let Some((plan, weight)) = detect::best(mappings, &mut run, |known| std::ptr::eq(known, plan))
+                && best.is_none_or(|(_, known)| weight > known)
+            {
+                best = Some((plan, weight));
+            }
+        }
+        let best = best.and_then(|(plan, _)| mappings.plans.get(plan));
+        let Some((plan, layout)) = best.and_then(|plan| Some((plan, plan.layout.as_ref()?))) else {
+            return self.raw(subject, tape, out, trace);
+        };
+        layout.split(line, header, &mut tape.0);
+        self.map(plan, subject, &tape.0, out, trace, complaints)
+    }
+
+    /// A base event of a text that is nothing else.
+    fn raw<'a, T: Trace>(
+        &mut self,
+        subject: &Subject<'a>,
+        tape: &mut Tape<'a>,
+        out: &mut Vec<u8>,
+        trace: &mut T,
+    ) -> Made {
+        tape.0.clear();
+        tape.0.push(Node::Object { len: 1, count: 2 });
+        tape.0.push(Node::String(RAW));
+        tape.0.push(Node::String(subject.text.unwrap_or_default()));
+        let mut complaints = Complaints::default();
+        self.map(&self.mappings.base, subject, &tape.0, out, trace, &mut complaints)
+    }
+
+    /// An event that already is OCSF, as it came but for line ends between its tokens: an output is one line.
+    fn pass(&self, body: &[u8], ocsf: &Ocsf<'_>, out: &mut Vec<u8>) -> Made {
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
+        let begin = out.len();
+        out.extend_from_slice(body);
+        for byte in out.iter_mut().skip(begin).filter(|byte| matches!(byte, b'\n' | b'\r')) {
+            *byte = b' ';
+        }
+        let written = out.get(begin..).unwrap_or_default();
+        let place = |text: Option<&str>| match text {
+            Some(text) if !text.is_empty() => match memchr::memmem::find(written, text.as_bytes()) {
+                Some(at) => begin.saturating_add(at)..begin.saturating_add(at).saturating_add(text.len()),
+                None => begin..begin,
+            },
+            _ => begin..begin,
+        };
+        let outcome = Outcome {
+            class_uid: ocsf.class_uid,
+            severity_id: ocsf.severity,
+            time_ms: ocsf.time_ms,
+            account: place(ocsf.account),
+            region: place(ocsf.region),
+        };
+        Made { log_type: Arc::clone(&self.mappings.passed), outcome, mapping: None, leaves: Leaves::default() }
+    }
+
+    /// Runs a plan, and where it gives nothing the base mapping's, and where that gives nothing what is in no file.
+    fn map<'a, T: Trace>(
+        &mut self,
+        plan: &Plan,
+        subject: &Subject<'a>,
+        nodes: &[Node<'a>],
+        out: &mut Vec<u8>,
+        trace: &mut T,
+        complaints: &mut Complaints,
+    ) -> Made {
+        let mappings = self.mappings;
+        let base = &mappings.base;
+        let is_base = std::ptr::eq(plan, base);
+        self.begin(plan, nodes, trace);
+        let before = trace.mark();
+        let made = Run::new(subject.input(plan, nodes, &plan.log_type), self.buffers, trace).cases(out);
+        let (outcome, from) = if let Some(outcome) = made {
+            (outcome, plan)
+        } else {
+            if !is_base {
+                complaints.add(Complaint::NoCase);
+            }
+            trace.undo(before);
+            self.begin_scope(base, nodes);
+            let mut run = Run::new(subject.input(base, nodes, &plan.log_type), self.buffers, trace);
+            let made = run.cases(out).or_else(|| run.last_resort(out));
+            let made = made.unwrap_or_else(|| push_bare(out, mappings.version, &String::from_utf8_lossy(subject.body)));
+            (made, base)
+        };
+        let leaves = if T::LISTENS { self.count(nodes) } else { Leaves::default() };
+        let mapping = Some(Arc::clone(&from.log_type));
+        Made { log_type: Arc::clone(&plan.log_type), outcome, mapping, leaves }
+    }
+
+    /// Finds the nodes of every path from the root, and lets go what may go.
+    fn begin<T: Trace>(&mut self, plan: &Plan, nodes: &[Node<'_>], trace: &mut T) {
+        self.begin_scope(plan, nodes);
+        let buffers = &mut *self.buffers;
+        for ignore in &plan.ignores {
+            let super::plan::Place::Tape { slot, .. } = ignore.path.place else { continue };
+            let Some(node) = buffers.slots.get(slot).copied().and_then(node_of) else { continue };
+            let fate = &mut buffers.fate;
+            each_leaf(nodes, node, &mut buffers.open, |leaf| {
+                if let Some(fate) = fate.get_mut(leaf) {
+                    *fate = GONE;
+                }
+            });
+            trace.fired(ignore.id);
+        }
+    }
+
+    fn begin_scope(&mut self, plan: &Plan, nodes: &[Node<'_>]) {
+        let buffers = &mut *self.buffers;
+        buffers.slots.resize(plan.slots.max(buffers.slots.len()), 0);
+        buffers.fate.resize(nodes.len(), LEFT);
+        if let Some(root) = plan.scopes.first() {
+            fill(&root.trie, nodes, 0, &mut buffers.slots);
+        }
+    }
+
+    fn count(&mut self, nodes: &[Node<'_>]) -> Leaves {
+        let mut leaves = Leaves::default();
+        let buffers = &mut *self.buffers;
+        let fate = &buffers.fate;
+        each_leaf(nodes, 0, &mut buffers.open, |leaf| {
+            let place = match fate.get(leaf).copied().unwrap_or(LEFT) {
+                LEFT => &mut leaves.unmapped,
+                TYPED => &mut leaves.typed,
+                GONE => &mut leaves.ignored,
+                FREE.. => &mut leaves.free_form,
+            };
+            *place = place.saturating_add(1);
+        });
+        leaves
+    }
+
+    /// Puts the JSON that strings of the event hold in their places on the tape.
+    fn embed<'a, T: Trace>(
+        &mut self,
+        plan: &Plan,
+        tape: &mut Tape<'a>,
+        inner: &'a mut Vec<u8>,
+        inner_tape: &mut Tape<'a>,
+        trace: &mut T,
+    ) {
+        self.embedded.clear();
+        inner.clear();
+        for (number, parse) in plan.parses.iter().enumerate() {
+            let Some(node) = find(&tape.0, 0, &parse.path, plan.keys) else { continue };
+            let Some(Node::String(text)) = tape.0.get(node) else { continue };
+            if !text.trim_ascii_start().starts_with(['{', '[']) {
+                continue;
+            }
+            let begin = inner.len();
+            inner.extend_from_slice(text.as_bytes());
+            self.embedded.push(Embedded { number, node, text: begin..inner.len() });
+            inner.resize(inner.len().saturating_add(INPUT_PADDING), 0);
+        }
+        let mut rest = inner.as_mut_slice();
+        let mut cut = 0_usize;
+        // In the order of the buffer, and the nodes behind a place that has grown move with it.
+        let mut embedded = std::mem::take(self.embedded);
+        let mut number = 0;
+        while let Some(Embedded { number: parse, node, text }) = embedded.get(number).cloned() {
+            number = number.saturating_add(1);
+            let length = text.len();
+            let padded = text.end.saturating_add(INPUT_PADDING).saturating_sub(cut);
+            let Some((piece, after)) = rest.split_at_mut_checked(padded) else { break };
+            (rest, cut) = (after, cut.saturating_add(padded));
+            if fill_tape_padded(piece, length, self.parser, inner_tape).is_err() || !holds_leaf(&inner_tape.0) {
+                continue;
+            }
+            let Some(parse) = plan.parses.get(parse) else { continue };
+            let grown = inner_tape.0.len().saturating_sub(1);
+            widen(&mut tape.0, node, grown);
+            tape.0.splice(node..node.saturating_add(1), inner_tape.0.iter().copied());
+            for later in embedded.iter_mut().filter(|later| later.node > node) {
+                later.node = later.node.saturating_add(grown);
+            }
+            trace.fired(parse.id);
+        }
+        self.twins(plan, &tape.0, &embedded);
+        *self.embedded = embedded;
+    }
+
+    /// Lets go the leaves of an embedded document that are found equal below its twin.
+    fn twins(&mut self, plan: &Plan, nodes: &[Node<'_>], embedded: &[Embedded]) {
+        let buffers = &mut *self.buffers;
+        buffers.fate.clear();
+        buffers.fate.resize(nodes.len(), LEFT);
+        for place in embedded {
+            let Some(steps) = plan.parses.get(place.number).and_then(|parse| parse.twin.as_ref()) else { continue };
+            let Some(twin) = find(nodes, 0, steps, plan.keys) else { continue };
+            pair(nodes, place.node, twin, &mut buffers.fate);
+        }
+    }
+}
+
+impl<'e> Subject<'e> {
+    fn input<'r>(&'r self, plan: &'r Plan, nodes: &'r [Node<'e>], log_type: &'r str) -> Input<'r, 'e> {
+        // The text of an event that no mapping splits is a leaf of its own.
+        let is_raw = matches!(nodes, [Node::Object { len: 1, .. }, Node::String(RAW), Node::String(_)]);
+        Input {
+            plan,
+            nodes,
+            context: self.context,
+            text: self.text,
+            text_node: (is_raw && self.text.is_some()).then_some(2),
+            log_type,
+            digest: &self.digest,
+        }
+    }
+}
+
+/// A document that is no object becomes the member of one.
+fn wrap(nodes: &mut Vec<Node<'_>>) {
+    if !matches!(nodes.first(), Some(Node::Object { .. })) {
+        let count = nodes.len().saturating_add(1);
+        nodes.splice(0..0, [Node::Object { len: 1, count }, Node::String(RAW)]);
+    }
+}
+
+fn holds_leaf(nodes: &[Node<'_>]) -> bool {
+    let mut found = false;
+    each_leaf(nodes, 0, &mut Vec::new(), |_| found = true);
+    found
+}
+
+/// Makes room for `grown` more nodes below every container around `node`.
+fn widen(nodes: &mut [Node<'_>], node: usize, grown: usize) {
+    let mut at = 0;
+    while at < node {
+        let behind = end(nodes, at);
+        if behind <= node {
+            at = behind;
+            continue;
+        }
+        if let Some(Node::Object { count, .. } | Node::Array { count, .. }) = nodes.get_mut(at) {
+            *count = count.saturating_add(grown);
+        }
+        at = at.saturating_add(1);
+    }
+}
+
+/// Walks two subtrees side by side and lets go the leaves of the first that the second has equal, at the same path.
+fn pair(nodes: &[Node<'_>], copy: usize, twin: usize, fate: &mut [u16]) {
+    use super::tape::members;
+    let mut open = vec![(copy, twin)];
+    while let Some((copy, twin)) = open.pop() {
+        match (nodes.get(copy), nodes.get(twin)) {
+            (Some(Node::Object { .. }), Some(Node::Object { .. })) => {
+                for (key, value) in members(nodes, copy) {
+                    let same = members(nodes, twin).find(|(other, _)| {
+                        matches!((key.and_then(|key| nodes.get(key)), other.and_then(|key| nodes.get(key))),
+                            (Some(key), Some(other)) if key == other)
+                    });
+                    if let Some((_, other)) = same {
+                        open.push((value, other));
+                    }
+                }
+            }
+            (Some(Node::Array { .. }), Some(Node::Array { .. })) => {
+                open.extend(members(nodes, copy).zip(members(nodes, twin)).map(|((_, a), (_, b))| (a, b)));
+            }
+            _ => {
+                if copy != twin
+                    && let (Some(a), Some(b)) = (scalar(nodes, copy), scalar(nodes, twin))
+                    && a == b
+                    && let Some(fate) = fate.get_mut(copy)
+                {
+                    *fate = GONE;
+                }
+            }
+        }
+    }
+}

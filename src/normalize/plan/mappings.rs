@@ -1,0 +1,110 @@
+//! All mappings together, and the detector that tells which one an event is for.
+
+use std::sync::Arc;
+
+use super::super::mapping::ast::{self, At, Keys, RuleName};
+use super::compile::{Compiler, conditions_weight};
+use super::{Match, Plan};
+use crate::ocsf::Table;
+
+/// Why a mapping does not compile.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}:{}:{}: {problem}", at.file, at.line, at.column)]
+pub struct Error {
+    /// Where it stands.
+    pub at: At,
+    /// What is wrong.
+    pub problem: String,
+}
+
+/// Every mapping, compiled. Made once at start, and shared by all workers.
+#[derive(Debug)]
+pub struct Mappings {
+    pub(in super::super) plans: Vec<Plan>,
+    /// The last resort, whose cases ask for nothing.
+    pub(in super::super) base: Plan,
+    /// The paths of all matches: scope 0 with keys as they are, scope 1 with any initial.
+    pub(in super::super) detector: Plan,
+    pub(in super::super) ocsf: Passed,
+    pub(in super::super) version: &'static str,
+    /// The log type of events that came as OCSF.
+    pub(in super::super) passed: Arc<str>,
+}
+
+/// The slots of the detector by which an event that already is OCSF is known.
+#[derive(Debug)]
+pub(in super::super) struct Passed {
+    pub(in super::super) class_uid: usize,
+    pub(in super::super) category_uid: usize,
+    pub(in super::super) version: usize,
+    pub(in super::super) time: usize,
+    pub(in super::super) severity: usize,
+    pub(in super::super) account: usize,
+    pub(in super::super) region: usize,
+}
+
+impl Mappings {
+    /// Compiles checked mappings. `base` takes every event that no other mapping recognises or completes.
+    ///
+    /// # Errors
+    ///
+    /// All places that cannot be compiled. A mapping that passed its check has none.
+    pub fn compile(mappings: Vec<ast::Mapping>, base: ast::Mapping, table: &'static Table) -> Result<Self, Vec<Error>> {
+        let mut errors = Vec::new();
+        let mut detector = Compiler::new(table, Keys::Exact);
+        detector.begin_scope(Keys::AnyInitial);
+        let mut plans = Vec::new();
+        for mapping in mappings {
+            let mut matches = Vec::new();
+            for known in &mapping.matches {
+                let scope = usize::from(mapping.keys == Keys::AnyInitial);
+                match detector.at_root(scope, |compiler| compiler.conditions(&known.when, &known.at)) {
+                    Ok(when) => matches.push(Match { weight: conditions_weight(&known.when), when }),
+                    Err(error) => errors.push(error),
+                }
+            }
+            match Compiler::new(table, mapping.keys).plan(mapping, matches) {
+                Ok(plan) => plans.push(plan),
+                Err(mut found) => errors.append(&mut found),
+            }
+        }
+        let ocsf = Passed {
+            class_uid: detector.root_slot(&["class_uid"]),
+            category_uid: detector.root_slot(&["category_uid"]),
+            version: detector.root_slot(&["metadata", "version"]),
+            time: detector.root_slot(&["time"]),
+            severity: detector.root_slot(&["severity_id"]),
+            account: detector.root_slot(&["cloud", "account", "uid"]),
+            region: detector.root_slot(&["cloud", "region"]),
+        };
+        let base = match Compiler::new(table, base.keys).plan(base, Vec::new()) {
+            Ok(base) => Some(base),
+            Err(mut found) => {
+                errors.append(&mut found);
+                None
+            }
+        };
+        match base {
+            Some(base) if errors.is_empty() => Ok(Self {
+                plans,
+                base,
+                detector: detector.into_detector(),
+                ocsf,
+                version: table.version(),
+                passed: Arc::from("ocsf"),
+            }),
+            _ => Err(errors),
+        }
+    }
+
+    /// The log types, the base mapping's last.
+    pub fn log_types(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.plans.iter().chain([&self.base]).map(|plan| &plan.log_type)
+    }
+
+    /// The names of a log type's rules, by [`ast::RuleId`]; empty for a log type that is not there.
+    pub fn rules(&self, log_type: &str) -> &[RuleName] {
+        let plan = self.plans.iter().chain([&self.base]).find(|plan| &*plan.log_type == log_type);
+        plan.map_or(&[], |plan| &plan.names)
+    }
+}

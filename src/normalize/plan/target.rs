@@ -1,0 +1,74 @@
+//! Attributes of the schema, as far as writing values asks for them.
+
+use super::super::convert::Type;
+use super::super::json::push_string;
+use super::{Enumeration, Leaf, ObservableType, Role};
+use crate::ocsf::{Attribute, AttributeType, Shape, Table};
+
+/// The object of `name` and `value`: labels and tags, whose content counts as free-form.
+const KEY_VALUE: &str = "key_value_object";
+
+/// What a rule needs to know of the attribute it writes. `sibling` is the place of the enum's sibling in the masks, where
+/// the engine writes it.
+pub(super) fn leaf(
+    table: &Table,
+    shape: &Shape,
+    attribute: &Attribute,
+    target: &str,
+    sibling: Option<(u128, Box<[u8]>)>,
+) -> Leaf {
+    let takes = match (attribute.attribute_type, attribute.type_name) {
+        (_, "mac_t") => Type::Mac,
+        (_, "email_t") => Type::Email,
+        (_, "uuid_t") => Type::Uuid,
+        (AttributeType::Text { chars_max }, _) => Type::Text { max: chars_max.unwrap_or(usize::MAX) },
+        (AttributeType::Ip, _) => Type::Ip,
+        (AttributeType::Integer { min, max }, _) => Type::Integer { min, max },
+        (AttributeType::Long, _) => Type::Integer { min: i64::MIN, max: i64::MAX },
+        (AttributeType::Timestamp, _) => Type::Timestamp,
+        (AttributeType::Float, _) => Type::Float,
+        (AttributeType::Boolean, _) => Type::Boolean,
+        (AttributeType::Json | AttributeType::Object(_), _) => Type::Json,
+    };
+    let is_scalar = !attribute.is_object() && takes != Type::Json;
+    let observable = attribute.observable.filter(|_| is_scalar).and_then(|type_id| {
+        let mut fields = format!("\"type_id\":{type_id},\"type\":").into_bytes();
+        push_string(&mut fields, table.observable_caption(type_id)?);
+        Some(ObservableType { fields: fields.into() })
+    });
+    Leaf {
+        takes,
+        enumeration: attribute.enumeration.as_ref().map(|enumeration| self::enumeration(enumeration, takes, sibling)),
+        observable,
+        target: target.into(),
+        role: role(target),
+        is_free: takes == Type::Json || shape.name == KEY_VALUE || matches!(attribute.name, "labels" | "tags"),
+    }
+}
+
+fn enumeration(values: &crate::ocsf::Enumeration, takes: Type, sibling: Option<(u128, Box<[u8]>)>) -> Enumeration {
+    let mut made = Enumeration { sibling, ..Enumeration::default() };
+    for value in &values.values {
+        match (takes, value.key.parse::<i64>()) {
+            (Type::Integer { .. }, Ok(number)) => {
+                let mut caption = Vec::new();
+                push_string(&mut caption, &value.caption);
+                made.numbers.push((number, caption.into()));
+            }
+            _ => made.texts.push(value.key.to_string()),
+        }
+    }
+    made.numbers.sort_unstable_by_key(|(number, _)| *number);
+    made
+}
+
+fn role(target: &str) -> Role {
+    match target {
+        "activity_id" => Role::Activity,
+        "severity_id" => Role::Severity,
+        "time" => Role::Time,
+        "cloud.account.uid" => Role::Account,
+        "cloud.region" => Role::Region,
+        _ => Role::None,
+    }
+}

@@ -1,0 +1,111 @@
+//! The paths of one scope, merged: one walk of an object's tape finds the node of every one of them.
+
+use super::super::mapping::ast::Keys;
+
+/// One step that several paths share.
+#[derive(Debug)]
+pub(in super::super) struct TrieNode {
+    /// Where the walk notes the value's node. Numbers are unique in a plan.
+    pub(in super::super) slot: usize,
+    /// Members of an object that go on.
+    pub(in super::super) keys: Vec<KeyStep>,
+    /// Elements of an array that go on.
+    pub(in super::super) indexes: Vec<(usize, usize)>,
+}
+
+/// A key, and the node of the trie it leads to.
+#[derive(Debug)]
+pub(in super::super) struct KeyStep {
+    print: u64,
+    key: Box<str>,
+    pub(in super::super) node: usize,
+}
+
+/// The merged paths of a scope. Node 0 is the base.
+#[derive(Debug)]
+pub(in super::super) struct Trie {
+    pub(in super::super) nodes: Vec<TrieNode>,
+    pub(in super::super) keys: Keys,
+}
+
+impl Trie {
+    pub(super) fn new(keys: Keys, slots: &mut usize) -> Self {
+        let mut trie = Self { nodes: Vec::new(), keys };
+        trie.add(slots);
+        trie
+    }
+
+    /// The node behind `key` at `node`, made if it is not there; `None` only for a node that does not exist.
+    pub(super) fn key(&mut self, node: usize, key: &str, slots: &mut usize) -> Option<usize> {
+        let mode = self.keys;
+        if let Some(known) = self.nodes.get(node)?.keys.iter().find(|known| equal(&known.key, key, mode)) {
+            return Some(known.node);
+        }
+        let next = self.add(slots);
+        let step = KeyStep { print: print(key.as_bytes(), mode), key: key.into(), node: next };
+        self.nodes.get_mut(node)?.keys.push(step);
+        Some(next)
+    }
+
+    /// The node behind element `index` at `node`, made if it is not there.
+    pub(super) fn index(&mut self, node: usize, index: usize, slots: &mut usize) -> Option<usize> {
+        if let Some((_, known)) = self.nodes.get(node)?.indexes.iter().find(|(known, _)| *known == index) {
+            return Some(*known);
+        }
+        let next = self.add(slots);
+        self.nodes.get_mut(node)?.indexes.push((index, next));
+        Some(next)
+    }
+
+    fn add(&mut self, slots: &mut usize) -> usize {
+        let slot = *slots;
+        *slots = slots.saturating_add(1);
+        self.nodes.push(TrieNode { slot, keys: Vec::new(), indexes: Vec::new() });
+        self.nodes.len().saturating_sub(1)
+    }
+}
+
+impl TrieNode {
+    /// The step for this key of the source.
+    pub(in super::super) fn step(&self, key: &str, mode: Keys) -> Option<&KeyStep> {
+        let wanted = print(key.as_bytes(), mode);
+        self.keys.iter().find(|step| step.print == wanted && equal(&step.key, key, mode))
+    }
+}
+
+/// Whether a key of the source is the key of a path.
+pub(in super::super) fn equal(path: &str, source: &str, mode: Keys) -> bool {
+    match mode {
+        Keys::Exact => path == source,
+        Keys::AnyInitial => match (path.as_bytes().split_first(), source.as_bytes().split_first()) {
+            (Some((a, path)), Some((b, source))) => a.eq_ignore_ascii_case(b) && path == source,
+            (None, None) => true,
+            _ => false,
+        },
+    }
+}
+
+/// A number that equal keys share: length, first and last bytes. Different keys rarely share one.
+fn print(key: &[u8], mode: Keys) -> u64 {
+    let mut head = [0_u8; 8];
+    let mut tail = [0_u8; 8];
+    let length = key.len().min(8);
+    if let (Some(to), Some(from)) = (head.get_mut(..length), key.get(..length)) {
+        to.copy_from_slice(from);
+    }
+    if let (Some(to), Some(from)) = (tail.get_mut(..length), key.get(key.len().saturating_sub(length)..)) {
+        to.copy_from_slice(from);
+    }
+    if mode == Keys::AnyInitial {
+        if let Some(first) = head.first_mut() {
+            first.make_ascii_lowercase();
+        }
+        if key.len() <= 8
+            && let Some(first) = tail.first_mut()
+        {
+            first.make_ascii_lowercase();
+        }
+    }
+    let size = u64::try_from(key.len()).unwrap_or(u64::MAX);
+    u64::from_le_bytes(head) ^ u64::from_le_bytes(tail).rotate_left(29) ^ size.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}

@@ -1,0 +1,206 @@
+//! The `[[test]]`s of mappings: run, compared, validated, and what no test fired. Pure: `siemline test` and the hermetic
+//! suite print what comes out of here.
+
+mod compare;
+mod uid;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::mapping::Loaded;
+use super::mapping::ast::{At, Mapping, RuleId, RuleName, Test};
+use super::{Mappings, Normalizer};
+use crate::envelope::{Event, Limits, Peeler, Piece};
+use crate::ocsf::{self, Severity};
+
+/// What running all tests of all mappings found.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// One report for each mapping, the base mapping's last.
+    pub reports: Vec<Report>,
+    /// The rules of `common.toml` that no test of any mapping fired.
+    pub common_unfired: Vec<RuleName>,
+}
+
+/// What running the tests of one mapping found.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The mapping's log type.
+    pub log_type: Arc<str>,
+    /// Its tests, in the order of the file.
+    pub tests: Vec<Outcome>,
+    /// How many rules, blocks, cases, `parse`s and `ignore`s it has, those of `common.toml` left out.
+    pub rules: usize,
+    /// Those of them that no test fired, in the order of the file.
+    pub unfired: Vec<RuleName>,
+}
+
+/// What one test found.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The test's name.
+    pub name: String,
+    /// Where it stands.
+    pub at: At,
+    /// What is wrong, a line each; none if the test passed. Differences read `path: expected .., got ..`.
+    pub faults: Vec<String>,
+    /// What OCSF warns of although the event is valid.
+    pub warnings: Vec<String>,
+}
+
+impl Summary {
+    /// Whether every test passed.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.reports.iter().flat_map(|report| &report.tests).all(|test| test.faults.is_empty())
+    }
+
+    /// Whether the tests fired every rule.
+    #[must_use]
+    pub fn is_covered(&self) -> bool {
+        self.common_unfired.is_empty() && self.reports.iter().all(|report| report.unfired.is_empty())
+    }
+}
+
+/// Runs every test of every mapping. `compiled` is made of `loaded`.
+#[must_use]
+pub fn run(loaded: &Loaded, compiled: &Arc<Mappings>) -> Summary {
+    let mut bench = Bench {
+        base: &loaded.base,
+        peeler: Peeler::new(Limits::default()),
+        normalizer: Normalizer::new(Arc::clone(compiled)),
+        fired: BTreeMap::new(),
+    };
+    let mappings = || loaded.log_types.iter().chain([&loaded.base]);
+    let outcomes: Vec<Vec<Outcome>> =
+        mappings().map(|mapping| mapping.tests.iter().map(|test| bench.test(mapping, test)).collect()).collect();
+    let reports = mappings().zip(outcomes).map(|(mapping, tests)| {
+        let own: Vec<(RuleId, &RuleName)> = rules(mapping).filter(|(_, name)| !is_common(name)).collect();
+        let unfired = own.iter().filter(|(id, _)| !bench.has_fired(mapping, *id)).map(|(_, name)| (*name).clone());
+        Report { log_type: Arc::clone(&mapping.log_type), tests, rules: own.len(), unfired: in_file_order(unfired) }
+    });
+    Summary { reports: reports.collect(), common_unfired: bench.common_unfired(mappings()) }
+}
+
+/// What the tests share.
+struct Bench<'l> {
+    base: &'l Mapping,
+    peeler: Peeler,
+    normalizer: Normalizer,
+    /// The rules that fired, by log type.
+    fired: BTreeMap<Arc<str>, BTreeSet<RuleId>>,
+}
+
+impl Bench<'_> {
+    fn test(&mut self, mapping: &Mapping, test: &Test) -> Outcome {
+        let mut outcome = Outcome { name: test.name.clone(), at: test.at.clone(), faults: vec![], warnings: vec![] };
+        let Self { base, peeler, normalizer, fired } = self;
+        let peeled = match peeler.peel(test.input.as_bytes(), test.arrival_ms) {
+            Ok(peeled) => peeled,
+            Err(refusal) => {
+                outcome.faults.push(format!("the input is refused: {refusal}"));
+                return outcome;
+            }
+        };
+        let mut events = 0;
+        for piece in peeled.pieces() {
+            match piece {
+                Piece::Event(event) => {
+                    let (log_type, value) = normalize(normalizer, &event, fired);
+                    let mut told = Vec::new();
+                    if log_type != mapping.log_type {
+                        told.push(format!("it was recognised as {log_type}"));
+                    }
+                    match (test.expect.get(events), value) {
+                        (Some(expect), Ok(value)) => {
+                            let is_uid = |text: &str| uid::is_uid(text, &[mapping, base], &event);
+                            told.extend(difference(expect, &value, &is_uid));
+                            validate(&value, &mut told, &mut outcome.warnings);
+                        }
+                        (None, Ok(value)) => told.push(format!("nothing is expected, got {value}")),
+                        (_, Err(error)) => told.push(format!("the output is no JSON: {error}")),
+                    }
+                    events += 1;
+                    let is_one_of_many = test.expect.len() > 1;
+                    outcome.faults.extend(
+                        told.into_iter()
+                            .map(|told| if is_one_of_many { format!("event {events}: {told}") } else { told }),
+                    );
+                }
+                Piece::Filtered { .. } => {}
+                Piece::Refused { code, .. } => outcome.faults.push(format!("a part of the input is refused: {code}")),
+            }
+        }
+        if events < test.expect.len() {
+            outcome.faults.push(format!("{} events are expected, and the input holds {events}", test.expect.len()));
+        }
+        outcome
+    }
+
+    fn has_fired(&self, mapping: &Mapping, id: RuleId) -> bool {
+        self.fired.get(&mapping.log_type).is_some_and(|fired| fired.contains(&id))
+    }
+
+    /// A rule of `common.toml` stands in many mappings; one test of one of them is enough.
+    fn common_unfired<'m>(&self, mappings: impl Iterator<Item = &'m Mapping>) -> Vec<RuleName> {
+        let mut places: BTreeMap<(u32, u32, String), (RuleName, bool)> = BTreeMap::new();
+        for mapping in mappings {
+            for (id, name) in rules(mapping).filter(|(_, name)| is_common(name)) {
+                let key = (name.at.line, name.at.column, name.label.clone());
+                let entry = places.entry(key).or_insert_with(|| (name.clone(), false));
+                entry.1 |= self.has_fired(mapping, id);
+            }
+        }
+        places.into_values().filter(|(_, has_fired)| !has_fired).map(|(name, _)| name).collect()
+    }
+}
+
+/// Normalizes an event and notes the rules that fired. Gives the log type that recognised it, and what came out.
+fn normalize(
+    normalizer: &mut Normalizer,
+    event: &Event<'_>,
+    fired: &mut BTreeMap<Arc<str>, BTreeSet<RuleId>>,
+) -> (Arc<str>, Result<Value, serde_json::Error>) {
+    let mut out = Vec::new();
+    let (found, explanation) = normalizer.normalize_explained(event, &mut out);
+    if let Some(log_type) = explanation.mapping {
+        fired.entry(log_type).or_default().extend(explanation.fired);
+    }
+    (found.log_type, serde_json::from_slice(&out))
+}
+
+fn difference(expect: &str, value: &Value, is_uid: &dyn Fn(&str) -> bool) -> Vec<String> {
+    match serde_json::from_str(expect) {
+        Ok(expect) => compare::differences(&expect, value, is_uid),
+        Err(error) => vec![format!("`expect` is no JSON: {error}")],
+    }
+}
+
+fn validate(value: &Value, faults: &mut Vec<String>, warnings: &mut Vec<String>) {
+    for problem in ocsf::validate(value) {
+        match problem.severity() {
+            Severity::Error => faults.push(format!("no valid OCSF: {problem}")),
+            Severity::Warning => warnings.push(problem.to_string()),
+        }
+    }
+}
+
+/// The rules of a mapping, by number.
+fn rules(mapping: &Mapping) -> impl Iterator<Item = (RuleId, &RuleName)> {
+    mapping.rules.iter().enumerate().map(|(id, name)| (RuleId(u32::try_from(id).unwrap_or(u32::MAX)), name))
+}
+
+fn is_common(name: &RuleName) -> bool {
+    name.at.file.rsplit('/').next() == Some("common.toml")
+}
+
+fn in_file_order(names: impl Iterator<Item = RuleName>) -> Vec<RuleName> {
+    let mut names: Vec<RuleName> = names.collect();
+    names.sort_by_key(|name| (name.at.line, name.at.column));
+    names
+}

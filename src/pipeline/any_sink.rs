@@ -1,0 +1,93 @@
+//! One sink of any kind: the one place that knows them all.
+
+use std::sync::Arc;
+
+use crate::delivery::{Batch, Delivery, Error, EventView, LaneSettings, Sink};
+use crate::sink::elastic::{Elastic, ElasticOptions};
+use crate::sink::file::{self, FileSink};
+use crate::sink::splunk_hec::{SplunkHec, SplunkHecOptions};
+use crate::sink::stdout::{StdoutOptions, StdoutSink};
+use crate::sink::{self, Format};
+
+/// A sink that is ready to be given a lane.
+#[derive(Clone, Debug)]
+pub struct SinkSettings {
+    /// The sink. Nothing has been connected or opened yet.
+    pub sink: Arc<AnySink>,
+    /// How its lane works.
+    pub lane: LaneSettings,
+    /// What of an event it writes.
+    pub format: Format,
+}
+
+/// A sink of any kind. A match for each call costs nothing beside the work, and keeps trait objects off the data path.
+#[derive(Debug)]
+pub enum AnySink {
+    /// Splunk HTTP Event Collector.
+    SplunkHec(SplunkHec),
+    /// Elasticsearch or OpenSearch.
+    Elastic(Elastic),
+    /// NDJSON files.
+    File(FileSink),
+    /// Standard output.
+    Stdout(StdoutSink),
+}
+
+impl SinkSettings {
+    /// A Splunk HEC sink. Reads its secrets.
+    pub fn splunk_hec(options: &SplunkHecOptions) -> Result<Self, sink::Error> {
+        let lane = options.lane.settings(SplunkHecOptions::LANE)?;
+        Ok(Self::new(AnySink::SplunkHec(SplunkHec::new(options)?), lane, options.format))
+    }
+
+    /// An Elasticsearch or OpenSearch sink. Reads its secrets.
+    pub fn elastic(options: &ElasticOptions) -> Result<Self, sink::Error> {
+        let lane = options.lane.settings(ElasticOptions::LANE)?;
+        Ok(Self::new(AnySink::Elastic(Elastic::new(options)?), lane, options.format))
+    }
+
+    /// A file sink.
+    pub fn file(options: &file::FileOptions) -> Result<Self, sink::Error> {
+        let lane = options.lane.settings(file::FileOptions::LANE)?;
+        Ok(Self::new(AnySink::File(FileSink::new(options)), lane, options.format))
+    }
+
+    /// A standard output sink.
+    pub fn stdout(options: &StdoutOptions) -> Result<Self, sink::Error> {
+        let lane = options.lane.settings(StdoutOptions::LANE)?;
+        Ok(Self::new(AnySink::Stdout(StdoutSink::new(options)), lane, options.format))
+    }
+
+    fn new(sink: AnySink, lane: LaneSettings, format: Format) -> Self {
+        Self { sink: Arc::new(sink), lane, format }
+    }
+}
+
+impl Sink for AnySink {
+    fn encode(&self, event: EventView<'_>, out: &mut Vec<u8>) {
+        match self {
+            Self::SplunkHec(sink) => sink.encode(event, out),
+            Self::Elastic(sink) => sink.encode(event, out),
+            Self::File(sink) => sink.encode(event, out),
+            Self::Stdout(sink) => sink.encode(event, out),
+        }
+    }
+
+    async fn send(&self, batch: &Batch) -> Result<Delivery, Error> {
+        match self {
+            Self::SplunkHec(sink) => sink.send(batch).await,
+            Self::Elastic(sink) => sink.send(batch).await,
+            Self::File(sink) => sink.send(batch).await,
+            Self::Stdout(sink) => sink.send(batch).await,
+        }
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        match self {
+            Self::SplunkHec(sink) => sink.check().await,
+            Self::Elastic(sink) => sink.check().await,
+            Self::File(sink) => sink.check().await,
+            Self::Stdout(sink) => sink.check().await,
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! From start to drain.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::dead_letters::DeadLetterFile;
+use super::settings::{Settings, SourceSettings};
+use super::summary::{SinkSummary, Summary, Tally};
+use super::worker::{Shared, Worker};
+use crate::budget::Budget;
+use crate::delivery::{self, Lane};
+use crate::metric::{EventMeter, LaneMeter};
+use crate::normalize::Mappings;
+use crate::record::Chunk;
+use crate::shutdown::{Shutdown, Stop};
+use crate::source::file::{FileSource, Progress};
+use crate::source::kinesis::KinesisSource;
+use crate::source::{Intake, Source};
+
+/// What ends a run badly.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A source cannot begin or cannot go on.
+    #[error("source `{name}`: {error}")]
+    Source {
+        /// Which.
+        name: Arc<str>,
+        /// Why, and the remedy.
+        error: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A lane ended before its time: a fault of ours. What it held is read again next time.
+    #[error("a lane failed: {0}")]
+    Lane(tokio::task::JoinError),
+    /// A worker cannot be started.
+    #[error("cannot start a worker thread: {0}")]
+    Thread(std::io::Error),
+}
+
+/// Runs until every source has ended, or until `stop` asks for it, and drains.
+///
+/// The summary tells what was done, also when a source failed: what it had read is then delivered all the same.
+///
+/// # Errors
+///
+/// With the first source that failed for good.
+pub async fn run(
+    settings: Settings,
+    mappings: Arc<Mappings>,
+    stop: &Stop,
+    shutdown: Shutdown,
+    progress: Option<Box<dyn Progress>>,
+) -> (Summary, Result<(), Error>) {
+    let started = Instant::now();
+    let mut house = match House::build(&settings, mappings) {
+        Ok(house) => house,
+        Err(error) => return (Summary::default(), Err(error)),
+    };
+    let mut sources = match house.start_sources(&settings, &shutdown, progress) {
+        Ok(sources) => sources,
+        Err(error) => return (Summary::default(), Err(error)),
+    };
+    let result = house.supervise(&mut sources, stop, &shutdown, settings.options.shutdown_grace.0).await;
+    (house.summary(started.elapsed()), result)
+}
+
+/// Everything that runs behind the intake.
+struct House {
+    shared: Arc<Shared>,
+    intake: Option<Intake>,
+    lanes: JoinSet<()>,
+    meters: Vec<(Arc<str>, Arc<LaneMeter>)>,
+}
+
+type Sources = JoinSet<Result<(), Error>>;
+
+impl House {
+    fn build(settings: &Settings, mappings: Arc<Mappings>) -> Result<Self, Error> {
+        let budget = Budget::new(settings.options.in_flight_bytes_max.bytes());
+        let events = Arc::new(EventMeter::default());
+        let dead_letters = Arc::new(DeadLetterFile::new(&settings.dead_letters, settings.limits));
+        let (mut lanes, mut senders, mut meters) = (JoinSet::new(), Vec::new(), Vec::new());
+        for (name, settings_of_sink) in &settings.sinks {
+            let (parcels, queue) = mpsc::channel(settings.options.lane_parcels_max.max(1));
+            let meter = Arc::new(LaneMeter::default());
+            lanes.spawn(delivery::run(Lane {
+                name: Arc::clone(name),
+                sink: Arc::clone(&settings_of_sink.sink),
+                dead_letters: Arc::clone(&dead_letters),
+                queue,
+                settings: settings_of_sink.lane.clone(),
+                budget: budget.clone(),
+                meter: Arc::clone(&meter),
+                events: Arc::clone(&events),
+                seed: fastrand::u64(..),
+                clock: now_ms,
+            }));
+            senders.push(parcels);
+            meters.push((Arc::clone(name), meter));
+        }
+        let (chunks, queue) = mpsc::channel::<Chunk>(settings.options.intake_chunks_max.max(1));
+        let shared = Arc::new(Shared {
+            chunks: Mutex::new(queue),
+            mappings,
+            limits: settings.limits,
+            wants_raw: settings.wants_raw(),
+            routes: settings.routes.clone(),
+            dead_letters,
+            budget: budget.clone(),
+            events,
+            tally: Mutex::new(Tally::default()),
+            clock: now_ms,
+        });
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        for number in 0..settings.options.workers.unwrap_or_else(cores).max(1) {
+            let worker = Worker::new(Arc::clone(&shared), senders.clone(), Handle::current());
+            let thread = std::thread::Builder::new().name(format!("normalize-{number}"));
+            thread.spawn(move || worker.run()).map_err(Error::Thread)?;
+        }
+        Ok(Self { shared, intake: Some(Intake::new(chunks, budget)), lanes, meters })
+    }
+
+    /// Starts the sources, and gives up the house's own hold on the intake: when the sources let go, the workers end.
+    fn start_sources(
+        &mut self,
+        settings: &Settings,
+        shutdown: &Shutdown,
+        mut progress: Option<Box<dyn Progress>>,
+    ) -> Result<Sources, Error> {
+        let mut tasks = JoinSet::new();
+        let Some(intake) = self.intake.take() else { return Ok(tasks) };
+        for (name, source) in &settings.sources {
+            match source {
+                SourceSettings::Kinesis(options) => {
+                    spawn(&mut tasks, name, KinesisSource::new(name, options.clone()), &intake, shutdown);
+                }
+                SourceSettings::File(options) => {
+                    let source = FileSource::open(name, options.clone(), progress.take());
+                    let source = source.map_err(|error| failed(name, error))?;
+                    spawn(&mut tasks, name, source, &intake, shutdown);
+                }
+            }
+        }
+        Ok(tasks)
+    }
+
+    /// Waits for the sources, which end when all of theirs is settled; a lane that is not empty when the grace is over is
+    /// cut off, and its entries are read again next time.
+    async fn supervise(
+        &mut self,
+        sources: &mut Sources,
+        stop: &Stop,
+        shutdown: &Shutdown,
+        grace: Duration,
+    ) -> Result<(), Error> {
+        let mut result = Ok(());
+        let grace_is_over = async {
+            shutdown.requested().await;
+            tokio::time::sleep(grace).await;
+        };
+        tokio::pin!(grace_is_over);
+        let mut cut = false;
+        loop {
+            tokio::select! {
+                ended = sources.join_next() => match ended {
+                    None => break,
+                    Some(ended) => {
+                        let ended = ended.unwrap_or_else(|error| Err(failed(&Arc::from("?"), error)));
+                        if let Err(error) = ended {
+                            tracing::error!(%error, "a source failed, stopping");
+                            stop.stop();
+                            result = result.and(Err(error));
+                        }
+                    }
+                },
+                Some(Err(error)) = self.lanes.join_next(), if !cut => {
+                    tracing::error!(%error, "a lane failed, stopping");
+                    stop.stop();
+                    result = result.and(Err(Error::Lane(error)));
+                }
+                () = &mut grace_is_over, if !cut => {
+                    cut = true;
+                    tracing::warn!(?grace, "shutdown_grace is over, what is not delivered is read again next time");
+                    self.lanes.abort_all();
+                }
+            }
+        }
+        while self.lanes.join_next().await.is_some() {}
+        result
+    }
+
+    fn summary(&self, elapsed: Duration) -> Summary {
+        let events = &self.shared.events;
+        let sink = |meter: &LaneMeter| SinkSummary {
+            entries: meter.entries.get(),
+            delivered: meter.delivered.get(),
+            duplicates: meter.duplicates.get(),
+            dead_lettered: meter.dead_lettered.get(),
+            abandoned: meter.abandoned.get(),
+            requests: meter.requests.get(),
+            failures: meter.failures.get(),
+        };
+        Summary {
+            tally: self.shared.tally.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            delivered: events.delivered.get(),
+            filtered: events.filtered.get(),
+            dead_lettered: events.dead_lettered.get(),
+            sinks: self.meters.iter().map(|(name, meter)| (Arc::clone(name), sink(meter))).collect(),
+            elapsed,
+            in_flight_peak: self.shared.budget.peak(),
+        }
+    }
+}
+
+fn spawn<S>(tasks: &mut Sources, name: &Arc<str>, source: S, intake: &Intake, shutdown: &Shutdown)
+where
+    S: Source + 'static,
+{
+    let (name, intake, shutdown) = (Arc::clone(name), intake.clone(), shutdown.clone());
+    tasks.spawn(async move { source.run(intake, shutdown).await.map_err(|error| failed(&name, error)) });
+}
+
+fn failed(name: &Arc<str>, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::Source { name: Arc::clone(name), error: Box::new(error) }
+}
+
+/// The wall clock, in milliseconds since 1970.
+fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,44 @@
+//! What the pipeline is made of.
+
+use std::sync::Arc;
+
+use super::any_sink::SinkSettings;
+use super::options::{DeadLetterFileOptions, PipelineOptions};
+use crate::envelope::Limits;
+use crate::route::Routes;
+use crate::sink::Format;
+use crate::source;
+
+/// Everything that [`run`](super::run) needs, resolved and valid.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The sources, by name.
+    pub sources: Vec<(Arc<str>, SourceSettings)>,
+    /// The sinks, by name, in the order of their lanes.
+    pub sinks: Vec<(Arc<str>, SinkSettings)>,
+    /// Which events go where.
+    pub routes: Routes,
+    /// Where dead letters are kept.
+    pub dead_letters: DeadLetterFileOptions,
+    /// Bounds and workers.
+    pub options: PipelineOptions,
+    /// The bounds of envelopes.
+    pub limits: Limits,
+}
+
+/// One source.
+#[derive(Clone, Debug)]
+pub enum SourceSettings {
+    /// Kinesis Data Streams.
+    Kinesis(source::kinesis::KinesisOptions),
+    /// Files and standard input.
+    File(source::file::FileOptions),
+}
+
+impl Settings {
+    /// Says whether a sink wants the events as AWS wrote them, so that the workers keep them.
+    #[must_use]
+    pub fn wants_raw(&self) -> bool {
+        self.sinks.iter().any(|(_, sink)| sink.format == Format::Raw)
+    }
+}

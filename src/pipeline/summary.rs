@@ -1,0 +1,194 @@
+//! What a run did, for people.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Counts that workers keep, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Records taken in.
+    pub records: u64,
+    /// Bytes of them, as they came.
+    pub bytes: u64,
+    /// Events found in them, the filtered and broken ones included; a record that is broken as a whole counts as one.
+    pub events: u64,
+    /// Normalized events by log type and OCSF `severity_id`.
+    pub log_types: BTreeMap<Arc<str>, BTreeMap<u8, u64>>,
+    /// Filtered events by the rule's name.
+    pub filtered: BTreeMap<Arc<str>, u64>,
+    /// Events that never came to a sink, by code.
+    pub broken: BTreeMap<String, u64>,
+    /// Complaints by code.
+    pub complaints: BTreeMap<&'static str, u64>,
+}
+
+impl Tally {
+    /// Counts one normalized event.
+    pub fn count(&mut self, log_type: &Arc<str>, severity_id: u8) {
+        self.events += 1;
+        let severities = match self.log_types.get_mut(log_type) {
+            Some(severities) => severities,
+            None => self.log_types.entry(Arc::clone(log_type)).or_default(),
+        };
+        *severities.entry(severity_id).or_default() += 1;
+    }
+
+    /// Counts one event that a rule filtered before or after it was normalized.
+    pub fn count_filtered(&mut self, rule: &Arc<str>) {
+        match self.filtered.get_mut(rule) {
+            Some(count) => *count += 1,
+            None => *self.filtered.entry(Arc::clone(rule)).or_default() += 1,
+        }
+    }
+
+    /// Adds another tally to this one.
+    pub fn add(&mut self, other: Self) {
+        self.records += other.records;
+        self.bytes += other.bytes;
+        self.events += other.events;
+        for (log_type, severities) in other.log_types {
+            let mine = self.log_types.entry(log_type).or_default();
+            for (severity_id, count) in severities {
+                *mine.entry(severity_id).or_default() += count;
+            }
+        }
+        add(&mut self.filtered, other.filtered);
+        add(&mut self.broken, other.broken);
+        add(&mut self.complaints, other.complaints);
+    }
+}
+
+fn add<K: Ord>(mine: &mut BTreeMap<K, u64>, other: BTreeMap<K, u64>) {
+    for (key, count) in other {
+        *mine.entry(key).or_default() += count;
+    }
+}
+
+/// What one sink did, in entries.
+#[derive(Clone, Debug, Default)]
+pub struct SinkSummary {
+    /// Entries routed to it.
+    pub entries: u64,
+    /// Entries that it has.
+    pub delivered: u64,
+    /// Of these, the ones that it had already.
+    pub duplicates: u64,
+    /// Entries in the dead letters.
+    pub dead_lettered: u64,
+    /// Entries that are read again next time.
+    pub abandoned: u64,
+    /// Requests sent.
+    pub requests: u64,
+    /// Requests that failed as a whole and were sent again.
+    pub failures: u64,
+}
+
+/// What a run did.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// What was read and made of it.
+    pub tally: Tally,
+    /// Events that every sink they were meant for has.
+    pub delivered: u64,
+    /// Events that a named rule let go.
+    pub filtered: u64,
+    /// Events that lie in the dead letters.
+    pub dead_lettered: u64,
+    /// What each sink did.
+    pub sinks: Vec<(Arc<str>, SinkSummary)>,
+    /// How long the run took.
+    pub elapsed: Duration,
+    /// The most bytes that were in flight.
+    pub in_flight_peak: usize,
+}
+
+const SEVERITIES: [(u8, &str); 8] =
+    [(6, "fatal"), (5, "critical"), (4, "high"), (3, "medium"), (2, "low"), (1, "info"), (0, "unknown"), (99, "other")];
+
+impl Summary {
+    /// Events that are neither delivered nor filtered nor dead-lettered: they are read again next time.
+    #[must_use]
+    pub fn to_be_read_again(&self) -> u64 {
+        self.tally.events.saturating_sub(self.delivered + self.filtered + self.dead_lettered)
+    }
+
+    fn write_log_types(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown: Vec<_> = SEVERITIES
+            .into_iter()
+            .filter(|(id, _)| self.tally.log_types.values().any(|severities| severities.contains_key(id)))
+            .collect();
+        let width = self.tally.log_types.keys().map(|name| name.len()).max().unwrap_or(0).max(8);
+        write!(f, "\n  {:width$}  {:>9}", "log type", "events")?;
+        for (_, name) in &shown {
+            write!(f, "  {name:>8}")?;
+        }
+        for (log_type, severities) in &self.tally.log_types {
+            write!(f, "\n  {log_type:width$}  {:>9}", severities.values().sum::<u64>())?;
+            for (id, _) in &shown {
+                match severities.get(id) {
+                    Some(count) => write!(f, "  {count:>8}")?,
+                    None => write!(f, "  {:>8}", "")?,
+                }
+            }
+        }
+        writeln!(f)
+    }
+
+    fn write_sinks(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.sinks.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max(4);
+        write!(
+            f,
+            "\n  {:width$}  {:>9}  {:>10}  {:>13}  {:>8}  {:>8}",
+            "sink", "delivered", "duplicates", "dead-lettered", "requests", "failures"
+        )?;
+        for (name, sink) in &self.sinks {
+            write!(
+                f,
+                "\n  {name:width$}  {:>9}  {:>10}  {:>13}  {:>8}  {:>8}",
+                sink.delivered, sink.duplicates, sink.dead_lettered, sink.requests, sink.failures
+            )?;
+        }
+        writeln!(f)
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tally = &self.tally;
+        let seconds = self.elapsed.as_secs_f64();
+        writeln!(f, "{} records, {} events in {seconds:.2} s", tally.records, tally.events)?;
+        if !tally.log_types.is_empty() {
+            self.write_log_types(f)?;
+        }
+        if !self.sinks.is_empty() {
+            self.write_sinks(f)?;
+        }
+        writeln!(f)?;
+        write!(f, "  read {} = delivered {}", tally.events, self.delivered)?;
+        write!(f, " + filtered {}{}", self.filtered, by_name(&tally.filtered))?;
+        write!(f, " + dead-lettered {}{}", self.dead_lettered, by_name(&tally.broken))?;
+        match self.to_be_read_again() {
+            0 => writeln!(f)?,
+            again => writeln!(f, " + to be read again {again}")?,
+        }
+        if !tally.complaints.is_empty() {
+            writeln!(f, "  complaints{}", by_name(&tally.complaints))?;
+        }
+        if seconds > 0.0 {
+            let rate = u32::try_from(tally.events).map_or(f64::INFINITY, f64::from) / seconds;
+            writeln!(f, "  {rate:.0} events/s, at most {} KiB in flight", self.in_flight_peak >> 10)?;
+        }
+        Ok(())
+    }
+}
+
+/// ` (rule 1, other 2)`, or nothing.
+fn by_name<K: fmt::Display>(counts: &BTreeMap<K, u64>) -> String {
+    if counts.is_empty() {
+        return String::new();
+    }
+    let parts: Vec<String> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    format!(" ({})", parts.join(", "))
+}

@@ -1,0 +1,94 @@
+//! Guards the whole house in one process: from files to a file, with the law of conservation as the judge.
+
+use std::sync::Arc;
+
+use super::{Settings, SinkSettings, SourceSettings, Summary, run};
+use crate::normalize::Mappings;
+use crate::normalize::mapping::Sources;
+use crate::ocsf::Table;
+use crate::route::{RouteOptions, Routes};
+use crate::shutdown;
+
+struct House {
+    directory: tempfile::TempDir,
+    routes: String,
+}
+
+impl House {
+    fn new(routes: &str) -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), routes: routes.to_owned() }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.directory.path().join(name).display().to_string()
+    }
+
+    async fn run(&self, input: &[u8]) -> Summary {
+        std::fs::write(self.path("input"), input).unwrap();
+        let source = format!("paths = ['{}']", self.path("input"));
+        let sink = format!("path = '{}'\nlane.batch_age_max = '10ms'", self.path("out.ndjson"));
+        let routes: std::collections::BTreeMap<String, RouteOptions> = toml::from_str(&self.routes).unwrap();
+        let routes = Routes::new(routes.iter().map(|(name, route)| (name.as_str(), route)), &["out"]).unwrap();
+        let settings = Settings {
+            sources: vec![("input".into(), SourceSettings::File(toml::from_str(&source).unwrap()))],
+            sinks: vec![("out".into(), SinkSettings::file(&toml::from_str(&sink).unwrap()).unwrap())],
+            routes,
+            dead_letters: toml::from_str(&format!("directory = '{}'", self.path("dead"))).unwrap(),
+            options: toml::from_str("workers = 2").unwrap(),
+            limits: crate::envelope::Limits::default(),
+        };
+        let loaded = Sources::embedded().load(Table::v1_8()).unwrap();
+        let mappings = Mappings::compile(loaded.log_types, loaded.base, Table::v1_8()).unwrap();
+        let (stop, shutdown) = shutdown::channel();
+        let (summary, result) = run(settings, Arc::new(mappings), &stop, shutdown, None).await;
+        result.unwrap();
+        let tally = &summary.tally;
+        assert_eq!(tally.events, summary.delivered + summary.filtered + summary.dead_lettered, "{summary}");
+        summary
+    }
+
+    fn lines(&self, name: &str) -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(self.path(name)).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+/// Guards that everything read comes out, in a form that names its class, and that the summary adds up.
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_comes_out() {
+    let house = House::new("");
+    let input = "{\"some\":\"event\"}\na line of text\n{\"another\":{\"deep\":1}}\n";
+    let summary = house.run(input.as_bytes()).await;
+    assert_eq!((summary.tally.records, summary.delivered), (3, 3), "{summary}");
+    let out = house.lines("out.ndjson");
+    assert!(out.iter().any(|event| event.pointer("/unmapped/some").is_some_and(|some| some == "event")), "{out:?}");
+    assert!(out.iter().any(|event| event["message"] == "a line of text"), "{out:?}");
+}
+
+/// Guards that a broken record lies in the dead letters whole, with its reason, and costs its neighbours nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_broken_is_kept() {
+    let house = House::new("");
+    let summary = house.run(b"{\"fine\":1}\n\xff\xfe broken\n{\"fine\":2}\n").await;
+    assert_eq!((summary.delivered, summary.dead_lettered), (2, 1), "{summary}");
+    let letters = house.lines("dead/dead-letters.ndjson");
+    let letter = letters.first().unwrap();
+    assert_eq!((letter["reason"].as_str(), letter["code"].as_str()), (Some("broken"), Some("invalid_utf8")));
+    assert_eq!(letter["original_base64"], "//4gYnJva2Vu", "the bytes as they were read");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(house.path("dead/dead-letters.ndjson")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}
+
+/// Guards that a route can suppress, and that this is counted by its name.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_suppressed_is_counted() {
+    let house = House::new("quiet = { log_type = ['base'], suppress = true }");
+    let summary = house.run(b"{\"fine\":1}\n{\"fine\":2}\n").await;
+    assert_eq!((summary.delivered, summary.filtered), (0, 2), "{summary}");
+    assert_eq!(summary.tally.filtered.get("quiet"), Some(&2));
+    assert_eq!(house.lines("out.ndjson").len(), 0);
+}

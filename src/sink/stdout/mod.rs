@@ -1,0 +1,7 @@
+//! NDJSON on standard output: for pipes and for looking.
+
+mod options;
+mod sink;
+
+pub use options::StdoutOptions;
+pub use sink::StdoutSink;
