@@ -1,12 +1,12 @@
 //! Leases in a local file: for one process.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncWriteExt as _;
-use tokio::sync::Mutex;
 
 use super::{Checkpoint, Error, Lease, LeaseTable};
 
@@ -15,8 +15,14 @@ const VERSION: u32 = 1;
 
 /// A table in a JSON file, which is replaced whole and atomically: written beside it, synced, renamed, and the directory
 /// synced. Two processes must not share it.
+///
+/// Each change runs to its end on a thread for blocking work, one after the other: a future that is dropped midway never
+/// leaves a write behind that could overtake the next.
+#[derive(Clone, Debug)]
+pub struct FileTable(Arc<Inner>);
+
 #[derive(Debug)]
-pub struct FileTable {
+struct Inner {
     path: PathBuf,
     stream: String,
     leases: Mutex<Option<BTreeMap<String, Lease>>>,
@@ -35,25 +41,43 @@ impl FileTable {
     /// same names.
     #[must_use]
     pub fn new(path: PathBuf, stream: &str) -> Self {
-        Self { path, stream: stream.to_owned(), leases: Mutex::new(None) }
+        Self(Arc::new(Inner { path, stream: stream.to_owned(), leases: Mutex::new(None) }))
     }
 
-    async fn change(&self, change: impl FnOnce(&mut BTreeMap<String, Lease>)) -> Result<(), Error> {
-        let mut held = self.leases.lock().await;
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let inner = Arc::clone(&self.0);
+        let work = tokio::task::spawn_blocking(move || work(&inner));
+        work.await.unwrap_or_else(|error| Err(self.0.failed(io::Error::other(error))))
+    }
+}
+
+impl Inner {
+    fn load(&self) -> Result<BTreeMap<String, Lease>, Error> {
+        let mut held = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        let leases = self.read()?;
+        *held = Some(leases.clone());
+        Ok(leases)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<String, Lease>)) -> Result<(), Error> {
+        let mut held = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         let mut leases = match held.as_ref() {
             Some(leases) => leases.clone(),
-            None => self.read().await?,
+            None => self.read()?,
         };
         change(&mut leases);
         if held.as_ref() != Some(&leases) {
-            self.write(&leases).await?;
+            self.write(&leases)?;
         }
         *held = Some(leases);
         Ok(())
     }
 
-    async fn read(&self) -> Result<BTreeMap<String, Lease>, Error> {
-        let text = match tokio::fs::read(&self.path).await {
+    fn read(&self) -> Result<BTreeMap<String, Lease>, Error> {
+        let text = match fs::read(&self.path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
             Err(error) => return Err(self.failed(error)),
@@ -68,11 +92,11 @@ impl FileTable {
         Ok(written.leases)
     }
 
-    async fn write(&self, leases: &BTreeMap<String, Lease>) -> Result<(), Error> {
+    fn write(&self, leases: &BTreeMap<String, Lease>) -> Result<(), Error> {
         let written = Written { version: VERSION, stream: self.stream.clone(), leases: leases.clone() };
         let mut text = serde_json::to_vec_pretty(&written).map_err(|error| self.failed(error.into()))?;
         text.push(b'\n');
-        replace(&self.path, &text).await.map_err(|error| self.failed(error))
+        replace(&self.path, &text).map_err(|error| self.failed(error))
     }
 
     fn failed(&self, error: io::Error) -> Error {
@@ -86,18 +110,16 @@ impl FileTable {
 
 impl LeaseTable for FileTable {
     async fn load(&self) -> Result<BTreeMap<String, Lease>, Error> {
-        let mut held = self.leases.lock().await;
-        let leases = self.read().await?;
-        *held = Some(leases.clone());
-        Ok(leases)
+        self.blocking(Inner::load).await
     }
 
     async fn update(&self, create: Vec<(String, Lease)>, remove: Vec<String>) -> Result<(), Error> {
-        self.change(|leases| apply(leases, create, &remove)).await
+        self.blocking(move |table| table.change(|leases| apply(leases, create, &remove))).await
     }
 
     async fn checkpoint(&self, shard: &str, checkpoint: Checkpoint) -> Result<(), Error> {
-        self.change(|leases| move_checkpoint(leases, shard, checkpoint)).await
+        let shard = shard.to_owned();
+        self.blocking(move |table| table.change(|leases| move_checkpoint(leases, &shard, checkpoint))).await
     }
 }
 
@@ -116,19 +138,19 @@ pub(super) fn move_checkpoint(leases: &mut BTreeMap<String, Lease>, shard: &str,
     }
 }
 
-async fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let directory = match path.parent() {
         Some(directory) if !directory.as_os_str().is_empty() => directory,
         _ => Path::new("."),
     };
-    tokio::fs::create_dir_all(directory).await?;
+    fs::create_dir_all(directory)?;
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let beside = path.with_file_name(name);
-    let mut file = tokio::fs::File::create(&beside).await?;
-    file.write_all(text).await?;
-    file.sync_all().await?;
+    let mut file = File::create(&beside)?;
+    file.write_all(text)?;
+    file.sync_all()?;
     drop(file);
-    tokio::fs::rename(&beside, path).await?;
-    tokio::fs::File::open(directory).await?.sync_all().await
+    fs::rename(&beside, path)?;
+    File::open(directory)?.sync_all()
 }

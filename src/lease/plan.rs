@@ -38,19 +38,23 @@ pub struct Plan {
 
 /// Compares the shards of a stream with the table of leases.
 ///
-/// A shard is read only when all of its parents are finished. A parent that is neither listed nor in the table is long
-/// gone, and blocks nobody.
+/// A shard is read only when all of its parents are finished. A parent that is no longer listed is gone with its records,
+/// and blocks nobody. `start` counts for an empty table only: a shard that appears later is read from its beginning, since
+/// its records came after those that were read.
 #[must_use]
 pub fn plan(shards: &[Shard], leases: &BTreeMap<String, Lease>, start: Start) -> Plan {
     let listed: BTreeSet<&str> = shards.iter().map(|shard| shard.id.as_str()).collect();
     let mut plan = Plan::default();
+    let first = if leases.is_empty() { first_checkpoint(start) } else { Checkpoint::TrimHorizon };
     for shard in shards.iter().filter(|shard| !leases.contains_key(&shard.id)) {
-        let lease = Lease { checkpoint: first_checkpoint(start), parents: shard.parents.clone() };
+        let lease = Lease { checkpoint: first.clone(), parents: shard.parents.clone() };
         plan.create.push((shard.id.clone(), lease));
     }
     let created: BTreeMap<&str, &Lease> = plan.create.iter().map(|(id, lease)| (id.as_str(), lease)).collect();
     let known = |id: &str| leases.get(id).or_else(|| created.get(id).copied());
-    let is_finished = |id: &String| known(id).is_none_or(|lease| lease.checkpoint == Checkpoint::ShardEnd);
+    let is_finished = |id: &String| {
+        !listed.contains(id.as_str()) || known(id).is_none_or(|lease| lease.checkpoint == Checkpoint::ShardEnd)
+    };
     let all =
         leases.iter().map(|(id, lease)| (id.as_str(), lease)).chain(created.iter().map(|(id, lease)| (*id, *lease)));
     for (id, lease) in all {
@@ -61,7 +65,7 @@ pub fn plan(shards: &[Shard], leases: &BTreeMap<String, Lease>, start: Start) ->
             _ if is_listed && lease.parents.iter().all(is_finished) => {
                 plan.read.push((id.to_owned(), lease.checkpoint.clone()));
             }
-            // Its last record has expired: nothing can be read any more, and its children must not wait for ever.
+            // Its last record has expired: nothing can be read any more.
             _ if !is_listed => plan.remove.push(id.to_owned()),
             _ => {}
         }

@@ -41,7 +41,20 @@ fn finished_leases_go_with_their_shards() {
     .into();
     let plan = plan(&[shard("kept", &[]), shard("child", &["kept", "expired"])], &leases, Start::AtTimestamp(7));
     assert_eq!(plan.remove, ["expired", "old"]);
-    assert_eq!(plan.create, [("child".to_owned(), lease(Checkpoint::AtTimestamp(7), &["kept", "expired"]))]);
+    assert_eq!(plan.create, [("child".to_owned(), lease(Checkpoint::TrimHorizon, &["kept", "expired"]))]);
+    assert_eq!(plan.read, [("child".to_owned(), Checkpoint::TrimHorizon)]);
+}
+
+/// Guards that `LATEST` loses nothing when the stream is split while nobody reads: the start counts once, for the shards
+/// that were there at the first look.
+#[test]
+fn the_start_counts_once() {
+    let first = plan(&[shard("a", &[])], &BTreeMap::new(), Start::AtTimestamp(7));
+    assert_eq!(first.create, [("a".to_owned(), lease(Checkpoint::AtTimestamp(7), &[]))]);
+    let leases: BTreeMap<String, Lease> = first.create.into_iter().collect();
+    let second = plan(&[shard("a", &[]), shard("b", &["a"])], &leases, Start::AtTimestamp(9000));
+    assert_eq!(second.create, [("b".to_owned(), lease(Checkpoint::TrimHorizon, &["a"]))]);
+    assert_eq!(second.read, [("a".to_owned(), Checkpoint::AtTimestamp(7))]);
 }
 
 /// Guards that checkpoints are there after a restart, and that a foreign or broken file is not taken for one.

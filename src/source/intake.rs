@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, OwnedPermit};
 
-use crate::ack::{ABANDONMENTS_MAX, Frontier, Position, Settled, Settlements, Step};
-use crate::budget::Budget;
+use crate::ack::{ABANDONMENTS_MAX, Frontier, Position, Receipt, Settled, Settlements, Step};
+use crate::budget::{Budget, Charge};
 use crate::record::{Chunk, Record};
 
 /// Where sources hand their chunks in. Cheap to clone; the pipeline drains when the last clone is gone.
@@ -13,6 +13,13 @@ use crate::record::{Chunk, Record};
 pub struct Intake {
     chunks: mpsc::Sender<Chunk>,
     budget: Budget,
+}
+
+/// Room for one chunk, in the memory budget and in the queue; given back when it is dropped.
+#[derive(Debug)]
+pub struct Room {
+    charge: Charge,
+    place: OwnedPermit<Chunk>,
 }
 
 /// The pipeline takes no more chunks: it is going down.
@@ -31,6 +38,17 @@ impl Intake {
     #[must_use]
     pub fn budget(&self) -> &Budget {
         &self.budget
+    }
+
+    /// Waits for room for a chunk of so many bytes. Dropping the future midway is safe: nothing is taken.
+    ///
+    /// # Errors
+    ///
+    /// When the pipeline is going down.
+    pub async fn room(self, bytes: usize) -> Result<Room, Closed> {
+        let charge = self.budget.admit(bytes).await;
+        let place = self.chunks.reserve_owned().await.map_err(|_| Closed)?;
+        Ok(Room { charge, place })
     }
 }
 
@@ -78,23 +96,37 @@ impl Window {
         }
     }
 
-    /// Hands a run of records on, in the shard's order; waits for room in the memory budget and in the queue. A record
-    /// that was abandoned [`ABANDONMENTS_MAX`] times is marked to be given up. The caller has asked
-    /// [`is_full`](Self::is_full) and [`chunk_len`](Self::chunk_len).
-    ///
-    /// Dropping the future midway is safe: the chunk then counts as abandoned.
+    /// Waits for room and hands a run of records on, as [`put`](Self::put) does. Dropping the future midway is safe: the
+    /// records are then not handed on.
     ///
     /// # Errors
     ///
-    /// When the pipeline is going down.
+    /// When the pipeline is going down. The records then count as abandoned.
     pub async fn send(&mut self, records: Vec<Record>, intake: &Intake) -> Result<(), Closed> {
         let bytes = records.iter().map(|record| record.data.len()).sum();
-        let charge = intake.budget.admit(bytes).await;
+        match intake.clone().room(bytes).await {
+            Ok(room) => {
+                self.put(records, room);
+                Ok(())
+            }
+            Err(closed) => {
+                drop(self.open(&records));
+                Err(closed)
+            }
+        }
+    }
+
+    /// Hands a run of records on, in the shard's order. A record that was abandoned [`ABANDONMENTS_MAX`] times is marked to
+    /// be given up. The caller has asked [`is_full`](Self::is_full) and [`chunk_len`](Self::chunk_len).
+    pub fn put(&mut self, records: Vec<Record>, room: Room) {
         let give_up = records.iter().any(|record| self.frontier.abandonments(&record.position) >= ABANDONMENTS_MAX);
-        let id = self.frontier.open(records.iter().map(|record| record.position.clone()).collect());
-        let receipt = self.settlements.receipt(id);
-        let chunk = Chunk { source: Arc::clone(&self.source), records, receipt, give_up, charge };
-        intake.chunks.send(chunk).await.map_err(|_| Closed)
+        let receipt = self.open(&records);
+        let source = Arc::clone(&self.source);
+        let _sender = room.place.send(Chunk { source, records, receipt, give_up, charge: room.charge });
+    }
+
+    fn open(&mut self, records: &[Record]) -> Receipt {
+        self.settlements.receipt(self.frontier.open(records.iter().map(|record| record.position.clone()).collect()))
     }
 
     /// Waits for a chunk to be settled. Dropping the future midway is safe.

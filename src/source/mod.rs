@@ -9,7 +9,7 @@ pub mod kinesis;
 
 use std::future::Future;
 
-pub use intake::{Closed, Intake, Window};
+pub use intake::{Closed, Intake, Room, Window};
 
 use crate::shutdown::Shutdown;
 

@@ -12,5 +12,6 @@
 mod elastic;
 mod events;
 mod fakes;
+mod kinesis;
 mod lanes;
 mod splunk_hec;

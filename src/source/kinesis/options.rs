@@ -20,7 +20,7 @@ pub struct KinesisOptions {
     /// Another endpoint than the region's own: an emulator, a VPC endpoint.
     pub endpoint_url: Option<String>,
     /// Where to begin when there is no checkpoint yet: `TRIM_HORIZON` (the oldest record), `LATEST` (now), or a time such as
-    /// `2026-01-31T12:00:00Z` (AT_TIMESTAMP). Shards that appear later are read from their beginning.
+    /// `2026-01-31T12:00:00Z` (`AT_TIMESTAMP`). Shards that appear later are read from their beginning.
     #[serde(default)]
     pub start: StartAt,
     /// The file that holds the checkpoints. It belongs to one process; put it where a restart does not wipe it. Default:
@@ -29,8 +29,8 @@ pub struct KinesisOptions {
     /// How often a checkpoint that has moved is written.
     #[serde(default = "checkpoint_interval")]
     pub checkpoint_interval: Span,
-    /// How long to wait before a shard that had nothing new is asked again. A shard with a backlog is read as fast as the
-    /// service allows.
+    /// How long to wait before a shard that was read to its end is asked again: the service allows five calls a second for
+    /// a shard, whoever makes them. A shard with a backlog is read as fast as the service allows.
     #[serde(default = "idle_wait")]
     pub idle_wait: Span,
     /// How often the stream is asked for new shards; it is asked at once when a shard ends.

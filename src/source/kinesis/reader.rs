@@ -14,7 +14,7 @@ use crate::delivery::Schedule;
 use crate::lease::{Checkpoint, LeaseTable};
 use crate::record::Record;
 use crate::shutdown::Shutdown;
-use crate::source::{Intake, Window};
+use crate::source::{Closed, Intake, Room, Window};
 
 /// The service allows five calls a second for a shard.
 const CALL_EVERY: Duration = Duration::from_millis(200);
@@ -22,18 +22,23 @@ const CALL_EVERY: Duration = Duration::from_millis(200);
 /// The service gives 2 MiB a second for a shard, shared by all who read it.
 const BYTES_PER_SECOND: u32 = 2 << 20;
 
+/// The service gives at most so many records with one call.
+const CALL_RECORDS_MAX: u32 = 10_000;
+
 /// The first and the longest ceiling of a wait after a failed call.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
-/// How long to wait before asking again for what we may not have: a person has to mend it first.
-const FORBIDDEN_WAIT: Duration = Duration::from_secs(30);
+/// After so many failed calls in a row the failure is worth a warning.
+const FAILURES_QUIET: u32 = 3;
 
 /// How a reading ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     /// The shard is closed, and everything in it is settled: its children may be read.
-    ShardEnd(String),
-    /// It was asked to stop, or the pipeline is going down.
+    Finished(String),
+    /// The shard is not there, or its stream is not; what was handed on is settled.
+    Missing(String),
+    /// It was asked to stop, or the pipeline is going down; what was handed on is settled.
     Stopped,
 }
 
@@ -58,9 +63,22 @@ pub struct Reader<T> {
     fetched: Vec<Record>,
     call_at: Instant,
     schedule: Schedule,
+    failures: u32,
 }
 
 type Call = Pin<Box<dyn Future<Output = (Option<String>, Result<Fetched, Trouble>)> + Send>>;
+
+/// The length of the next chunk in records, and the wait for its room.
+type Door = (usize, Pin<Box<dyn Future<Output = Result<Room, Closed>> + Send>>);
+
+/// What happened to a reader.
+enum Happening {
+    Settled(Settled),
+    Called(Option<String>, Result<Fetched, Trouble>),
+    Room(Result<Room, Closed>),
+    TimeToWrite,
+    Stop,
+}
 
 impl<T: LeaseTable> Reader<T> {
     /// A reader of a shard behind its checkpoint.
@@ -89,6 +107,7 @@ impl<T: LeaseTable> Reader<T> {
             fetched: Vec::new(),
             call_at: now,
             schedule: Schedule::new(RETRY.0, RETRY.1, fastrand::u64(..), now.into_std()),
+            failures: 0,
         }
     }
 
@@ -96,40 +115,58 @@ impl<T: LeaseTable> Reader<T> {
     ///
     /// # Errors
     ///
-    /// When the stream is gone, or checkpoints cannot be written.
+    /// When the checkpoint is not of this stream, or checkpoints cannot be written.
     pub async fn run(mut self, intake: Intake, stop: Shutdown) -> Result<End, super::Error> {
-        let mut call: Option<Call> = None;
+        let (mut call, mut door): (Option<Call>, Option<Door>) = (None, None);
         loop {
-            if stop.is_requested() {
-                return self.drain(intake).await;
-            }
             if self.is_closed && self.fetched.is_empty() && self.window.is_idle() {
                 self.table.checkpoint(&self.shard, Checkpoint::ShardEnd).await?;
-                return Ok(End::ShardEnd(self.shard.to_string()));
+                return Ok(End::Finished(self.shard.to_string()));
             }
-            if !self.fetched.is_empty() && !self.window.is_full() {
-                if self.hand_on(&intake).await.is_err() {
-                    return Ok(End::Stopped);
-                }
-                continue;
+            if door.is_none() && !self.fetched.is_empty() && !self.window.is_full() {
+                door = Some(self.door(&intake));
             }
             if call.is_none() && self.fetched.is_empty() && !self.is_closed {
                 call = Some(self.call());
             }
             let write_at = self.written_at + self.options.checkpoint_interval.0;
-            tokio::select! {
-                settled = self.window.next_settled() => {
+            let happening = tokio::select! {
+                // What is settled counts first: it may call the reading back.
+                biased;
+                settled = self.window.next_settled() => Happening::Settled(settled),
+                () = stop.requested() => Happening::Stop,
+                () = tokio::time::sleep_until(write_at), if self.is_unwritten() => Happening::TimeToWrite,
+                room = opened(&mut door) => Happening::Room(room),
+                (iterator, result) = called(&mut call) => Happening::Called(iterator, result),
+            };
+            match happening {
+                Happening::Settled(settled) => {
                     if self.settle(settled) {
-                        call = None;
+                        (call, door) = (None, None);
                     }
                 }
-                (iterator, result) = called(&mut call) => {
+                Happening::Called(iterator, result) => {
                     call = None;
                     self.iterator = iterator;
-                    self.take(result)?;
+                    match self.take(result) {
+                        None => {}
+                        Some(Trouble::Foreign(words)) => {
+                            self.drain(intake).await?;
+                            return Err(super::Error::Foreign(words));
+                        }
+                        Some(_) => {
+                            let shard = self.shard.to_string();
+                            self.drain(intake).await?;
+                            return Ok(End::Missing(shard));
+                        }
+                    }
                 }
-                () = tokio::time::sleep_until(write_at), if self.is_unwritten() => self.write().await?,
-                () = stop.requested() => {}
+                Happening::Room(room) => match (door.take(), room) {
+                    (Some((records, _)), Ok(room)) => self.hand_on(records, room),
+                    _ => return self.drain(intake).await,
+                },
+                Happening::TimeToWrite => self.write().await?,
+                Happening::Stop => return self.drain(intake).await,
             }
         }
     }
@@ -139,8 +176,10 @@ impl<T: LeaseTable> Reader<T> {
         let (service, shard) = (self.service.clone(), Arc::clone(&self.shard));
         let iterator = self.iterator.take();
         let behind = self.sent.as_ref().map_or_else(|| self.origin.clone(), Checkpoint::at);
-        let records_max = i32::try_from(self.options.records_max.clamp(1, 10_000)).unwrap_or(10_000);
+        let records_max = i32::try_from(self.records_max()).unwrap_or(i32::MAX);
         let at = self.call_at;
+        // A call that is given up midway was made all the same, as far as the service's limits go.
+        self.call_at = at.max(Instant::now()) + CALL_EVERY;
         Box::pin(async move {
             tokio::time::sleep_until(at).await;
             let iterator = match iterator {
@@ -156,52 +195,48 @@ impl<T: LeaseTable> Reader<T> {
         })
     }
 
-    /// Takes what a call brought, and sets the time of the next.
-    fn take(&mut self, result: Result<Fetched, Trouble>) -> Result<(), super::Error> {
-        let now = Instant::now();
-        match result {
+    /// Takes what a call brought, and sets the time of the next. Gives the trouble back that ends the reading.
+    fn take(&mut self, result: Result<Fetched, Trouble>) -> Option<Trouble> {
+        let trouble = match result {
             Ok(fetched) => {
                 self.schedule.reset();
-                self.call_at = now + self.pause_after(&fetched);
+                self.failures = 0;
+                self.call_at = Instant::now() + self.pause_after(&fetched);
                 self.is_closed = fetched.next_iterator.is_none();
                 self.iterator = fetched.next_iterator;
                 self.fetched = fetched.records.into_iter().map(|record| self.record(record)).collect();
-                return Ok(());
+                return None;
             }
-            Err(Trouble::Expired(words)) => {
-                tracing::debug!(shard = %self.shard, words, "iterator expired, getting a new one");
-                self.iterator = None;
-                self.call_at = now + self.schedule.next(None).max(CALL_EVERY);
-            }
-            Err(Trouble::Missing(words)) => return Err(super::Error::Missing(words)),
-            Err(Trouble::Forbidden(words)) => {
-                tracing::warn!(shard = %self.shard, words, "not allowed, asking again later");
-                self.call_at = now + FORBIDDEN_WAIT;
-            }
-            Err(trouble @ (Trouble::Throttled(_) | Trouble::Disturbed(_))) => {
-                let wait = self.schedule.next(None).max(CALL_EVERY);
-                tracing::debug!(shard = %self.shard, %trouble, ?wait, "call failed, trying again");
-                if matches!(trouble, Trouble::Disturbed(_)) {
-                    // An iterator that the service cannot read may come back as a bare 500: a new one costs one call.
-                    self.iterator = None;
-                }
-                self.call_at = now + wait;
-            }
+            Err(trouble @ (Trouble::Missing(_) | Trouble::Foreign(_))) => return Some(trouble),
+            Err(trouble) => trouble,
+        };
+        if matches!(trouble, Trouble::Expired(_) | Trouble::Refused(_) | Trouble::Disturbed(_)) {
+            // An iterator that the service cannot read may also come back as a bare 500: a new one costs one call.
+            self.iterator = None;
         }
-        Ok(())
+        let wait = self.schedule.next(None).max(CALL_EVERY);
+        self.call_at = Instant::now() + wait;
+        self.failures = self.failures.saturating_add(1);
+        if self.failures > FAILURES_QUIET {
+            tracing::warn!(shard = %self.shard, %trouble, ?wait, failures = self.failures, "call failed again, trying on");
+        } else {
+            tracing::debug!(shard = %self.shard, %trouble, ?wait, "call failed, trying again");
+        }
+        None
     }
 
-    /// How long the service's limits and a shard without news ask to wait.
+    /// How long the service's limits ask to wait, and the others who read the shard.
     fn pause_after(&self, fetched: &Fetched) -> Duration {
         let bytes: usize = fetched.records.iter().map(|record| record.data.as_ref().len()).sum();
-        let for_bytes = Duration::from_secs(1)
-            .mul_f64(f64::from(u32::try_from(bytes).unwrap_or(u32::MAX)) / f64::from(BYTES_PER_SECOND));
-        let for_news = if fetched.records.is_empty() && fetched.behind.is_zero() {
-            self.options.idle_wait.0
-        } else {
-            Duration::ZERO
-        };
-        CALL_EVERY.max(for_bytes).max(for_news)
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let for_bytes = Duration::from_secs(1).mul_f64(f64::from(bytes) / f64::from(BYTES_PER_SECOND));
+        let is_at_end = fetched.behind.is_zero() && fetched.records.len() < self.records_max();
+        let for_others = if is_at_end { self.options.idle_wait.0 } else { Duration::ZERO };
+        CALL_EVERY.max(for_bytes).max(for_others)
+    }
+
+    fn records_max(&self) -> usize {
+        usize::try_from(self.options.records_max.clamp(1, CALL_RECORDS_MAX)).unwrap_or(usize::MAX)
     }
 
     fn record(&self, record: aws_sdk_kinesis::types::Record) -> Record {
@@ -210,20 +245,28 @@ impl<T: LeaseTable> Reader<T> {
         Record { data: Bytes::from(record.data.into_inner()), position, arrival_ms }
     }
 
-    /// Hands the next chunk on, and waits for room.
-    async fn hand_on(&mut self, intake: &Intake) -> Result<(), crate::source::Closed> {
-        let mut bytes = 0;
-        let fits = self.fetched.iter().take_while(|record| {
-            let fits = bytes == 0 || bytes + record.data.len() <= self.options.chunk_bytes_max.bytes();
-            bytes += record.data.len().max(1);
-            fits
-        });
-        let fits = fits.count().max(1).min(self.fetched.len());
-        let length = self.window.chunk_len(self.fetched.get(..fits).unwrap_or_default()).max(1);
-        let rest = self.fetched.split_off(length);
+    /// Measures the next chunk and asks for room for it.
+    fn door(&self, intake: &Intake) -> Door {
+        let bytes_max = self.options.chunk_bytes_max.bytes();
+        let (mut fits, mut bytes) = (0, 0);
+        for record in &self.fetched {
+            if fits > 0 && bytes + record.data.len() > bytes_max {
+                break;
+            }
+            fits += 1;
+            bytes += record.data.len();
+        }
+        let records = self.window.chunk_len(self.fetched.get(..fits).unwrap_or_default()).max(1);
+        let bytes = self.fetched.iter().take(records).map(|record| record.data.len()).sum();
+        (records, Box::pin(intake.clone().room(bytes)))
+    }
+
+    /// Hands the next chunk on: so many records.
+    fn hand_on(&mut self, records: usize, room: Room) {
+        let rest = self.fetched.split_off(records.min(self.fetched.len()));
         let chunk = std::mem::replace(&mut self.fetched, rest);
         self.sent = chunk.last().map(|record| record.position.clone());
-        self.window.send(chunk, intake).await
+        self.window.put(chunk, room);
     }
 
     /// Takes note of a settled chunk; says whether the reading went back to the frontier.
@@ -274,6 +317,14 @@ impl<T: LeaseTable> Reader<T> {
 async fn called(call: &mut Option<Call>) -> (Option<String>, Result<Fetched, Trouble>) {
     match call {
         Some(call) => call.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The room that is waited for; never, where none is.
+async fn opened(door: &mut Option<Door>) -> Result<Room, Closed> {
+    match door {
+        Some((_, room)) => room.await,
         None => std::future::pending().await,
     }
 }

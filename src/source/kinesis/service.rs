@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_kinesis::primitives::DateTime;
 use aws_sdk_kinesis::types::{Record, ShardIteratorType};
 
 use super::options::KinesisOptions;
-use crate::aws;
 use crate::lease::{Checkpoint, Shard};
 
 /// One stream of the service.
@@ -35,13 +35,19 @@ pub enum Trouble {
     /// Too many calls or bytes: wait a little.
     #[error("throttled: {0}")]
     Throttled(String),
-    /// The iterator is too old (five minutes) or not accepted: get a new one.
+    /// The iterator is too old (five minutes): get a new one.
     #[error("iterator expired: {0}")]
     Expired(String),
+    /// An argument is not taken: an iterator, or a start that lies ahead of the service's clock.
+    #[error("{0}")]
+    Refused(String),
     /// The stream or shard is not there.
     #[error("{0}")]
     Missing(String),
-    /// We may not: credentials, permissions or keys. It is asked again, slowly.
+    /// The sequence number of a checkpoint never was in this stream: no waiting helps.
+    #[error("{0}")]
+    Foreign(String),
+    /// We may not: credentials, permissions or keys. It is asked again, slowly, since a person may mend it meanwhile.
     #[error("{0}")]
     Forbidden(String),
     /// The service or the way to it is disturbed: try again.
@@ -50,10 +56,10 @@ pub enum Trouble {
 }
 
 impl Service {
-    /// A client of the stream's region. Credentials are looked for at the first call.
-    pub async fn connect(options: &KinesisOptions) -> Self {
-        let shared = aws::configuration(options.region()).await;
-        let mut builder = aws_sdk_kinesis::config::Builder::from(&shared);
+    /// A client of the stream. Credentials are looked for at the first call.
+    #[must_use]
+    pub fn new(sdk_config: &SdkConfig, options: &KinesisOptions) -> Self {
+        let mut builder = aws_sdk_kinesis::config::Builder::from(sdk_config);
         builder.set_endpoint_url(options.endpoint_url.clone());
         Self { client: Client::from_conf(builder.build()), stream: options.stream.clone() }
     }
@@ -72,7 +78,7 @@ impl Service {
                 None if self.is_arn() => self.client.list_shards().stream_arn(&self.stream),
                 None => self.client.list_shards().stream_name(&self.stream),
             };
-            let page = request.send().await.map_err(|error| self.trouble("ListShards", error))?;
+            let page = request.send().await.map_err(|error| self.trouble("ListShards", &error))?;
             for shard in page.shards.unwrap_or_default() {
                 let parents = [shard.parent_shard_id, shard.adjacent_parent_shard_id];
                 let is_closed = shard.sequence_number_range.is_some_and(|range| range.ending_sequence_number.is_some());
@@ -103,7 +109,10 @@ impl Service {
             }
             Checkpoint::ShardEnd => return Ok(None),
         };
-        let answer = request.send().await.map_err(|error| self.trouble("GetShardIterator", error))?;
+        let answer = request.send().await.map_err(|error| match self.trouble("GetShardIterator", &error) {
+            Trouble::Refused(words) if matches!(behind, Checkpoint::Sequence { .. }) => Trouble::Foreign(words),
+            trouble => trouble,
+        })?;
         Ok(answer.shard_iterator)
     }
 
@@ -117,7 +126,7 @@ impl Service {
         if self.is_arn() {
             request = request.stream_arn(&self.stream);
         }
-        let answer = request.send().await.map_err(|error| self.trouble("GetRecords", error))?;
+        let answer = request.send().await.map_err(|error| self.trouble("GetRecords", &error))?;
         let behind = u64::try_from(answer.millis_behind_latest.unwrap_or(0)).unwrap_or(0);
         Ok(Fetched {
             records: answer.records,
@@ -130,14 +139,14 @@ impl Service {
         self.stream.starts_with("arn:")
     }
 
-    fn trouble<E>(&self, call: &str, error: SdkError<E>) -> Trouble
+    fn trouble<E>(&self, call: &str, error: &SdkError<E>) -> Trouble
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         let code = error.as_service_error().and_then(ProvideErrorMetadata::code).unwrap_or_default().to_owned();
         let words = match error.as_service_error().and_then(ProvideErrorMetadata::message) {
             Some(message) => format!("{call} on {}: {code}: {message}", self.stream),
-            None => format!("{call} on {}: {}", self.stream, DisplayErrorContext(&error)),
+            None => format!("{call} on {}: {}", self.stream, DisplayErrorContext(error)),
         };
         classify(&code, words)
     }
@@ -149,7 +158,8 @@ fn classify(code: &str, words: String) -> Trouble {
         | "LimitExceededException"
         | "KMSThrottlingException"
         | "ThrottlingException" => Trouble::Throttled(words),
-        "ExpiredIteratorException" | "InvalidArgumentException" => Trouble::Expired(words),
+        "ExpiredIteratorException" => Trouble::Expired(words),
+        "InvalidArgumentException" => Trouble::Refused(words),
         "ResourceNotFoundException" => Trouble::Missing(words),
         "AccessDeniedException"
         | "UnrecognizedClientException"
@@ -173,6 +183,7 @@ mod tests {
         assert!(matches!(is("KMSThrottlingException"), Trouble::Throttled(_)));
         assert!(matches!(is("KMSAccessDeniedException"), Trouble::Forbidden(_)));
         assert!(matches!(is("ExpiredIteratorException"), Trouble::Expired(_)));
+        assert!(matches!(is("InvalidArgumentException"), Trouble::Refused(_)));
         assert!(matches!(is("ResourceNotFoundException"), Trouble::Missing(_)));
         assert!(matches!(is("InternalFailureException"), Trouble::Disturbed(_)));
         assert!(matches!(is(""), Trouble::Disturbed(_)));

@@ -3,4 +3,6 @@
 pub mod bulk;
 pub mod hec;
 pub mod http;
+pub mod kinesis;
 pub mod plan;
+pub mod stream;
