@@ -42,7 +42,7 @@ endpoint_url = "{endpoint}"
 checkpoint_file = {json.dumps(str(self.checkpoints))}
 checkpoint_interval = "200ms"
 idle_wait = "200ms"
-shard_sync_interval = "2s"
+shard_sync_interval = "500ms"
 records_max = {records_max}
 
 [sink.file.out]
