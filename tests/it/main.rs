@@ -12,4 +12,5 @@
 mod elastic;
 mod events;
 mod fakes;
+mod house;
 mod splunk_hec;
