@@ -12,6 +12,7 @@
 mod elastic;
 mod events;
 mod fakes;
+mod house;
 mod kinesis;
 mod lanes;
 mod splunk_hec;
