@@ -12,13 +12,14 @@ use super::{End, INCOMPLETE};
 use crate::config;
 use crate::envelope::{Event, Limits, Peeler, Piece};
 use crate::normalize::{Explanation, Leaves, Mappings, Normalizer};
+use crate::sink::push_raw_line;
 use crate::source::file::Decoder;
 
 /// How much is read and decompressed at a time.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// A file is peeled in runs of whole lines of about this size, so that a long one needs no more memory than a short one. A
-/// line that is longer comes whole.
+/// A file is peeled in runs of whole documents of about this size, so that a long one needs no more memory than a short
+/// one. A document that is longer comes whole, up to the bound of a record.
 const RUN_BYTES: usize = 4 << 20;
 
 /// Normalizes files, or standard input.
@@ -91,7 +92,8 @@ impl Bench<'_> {
 
     fn read(&mut self, name: &str, mut reader: impl io::Read, arrival_ms: Option<i64>) -> Result<(), Stop> {
         let (mut decoder, mut piece, mut plain) = (Decoder::Start, vec![0; PIECE_BYTES], Vec::new());
-        let mut record = 0_u64;
+        let (mut record, mut cut, mut is_skipping) = (0_u64, None, false);
+        let bytes_max = Limits::default().decompressed_bytes_max;
         loop {
             let read = reader.read(&mut piece).map_err(Stop::Read)?;
             let before = plain.len();
@@ -99,6 +101,16 @@ impl Bench<'_> {
                 Some(piece) if read > 0 => decoder.feed(piece, &mut plain),
                 _ => decoder.finish(&mut plain),
             };
+            cut = last_cut(&plain, before).or(cut);
+            if is_skipping {
+                // What is still to come of something over the bound is passed over; it was dead-lettered as one.
+                let rest = cut.take().map_or(plain.len(), |cut| {
+                    is_skipping = false;
+                    cut
+                });
+                plain.drain(..rest);
+                cut = last_cut(&plain, 0);
+            }
             if read == 0 || decoded.is_err() {
                 if !plain.trim_ascii().is_empty() {
                     self.record(name, record, &plain, arrival_ms).map_err(Stop::Write)?;
@@ -109,11 +121,19 @@ impl Bench<'_> {
                 }
                 return Ok(());
             }
-            let line_end = plain.get(before..).and_then(|new| memchr::memrchr(b'\n', new));
-            if let Some(line_end) = line_end.filter(|_| plain.len() >= RUN_BYTES) {
-                let rest = plain.split_off(before + line_end + 1);
+            if plain.len() < RUN_BYTES || Decoder::is_compressed(&plain) && plain.len() <= bytes_max {
+                continue;
+            }
+            if let Some(cut) = cut.take() {
+                let rest = plain.split_off(cut);
                 self.record(name, record, &plain, arrival_ms).map_err(Stop::Write)?;
                 plain = rest;
+                record += 1;
+            } else if plain.len() > bytes_max {
+                let words =
+                    format!("more than {bytes_max} bytes without the end of a document, passed over up to there");
+                self.dead_letter(name, record, "decompressed_bytes_max", &words);
+                (plain, is_skipping) = (Vec::new(), true);
                 record += 1;
             }
         }
@@ -179,10 +199,13 @@ impl Bench<'_> {
             leaves.ignored += explanation.leaves.ignored;
         }
         match self.options.format {
-            Form::Ocsf => self.out.write_all(&self.document)?,
-            Form::Raw => self.out.write_all(event.body)?,
+            Form::Ocsf => self.document.push(b'\n'),
+            Form::Raw => {
+                self.document.clear();
+                push_raw_line(event.body, &mut self.document);
+            }
         }
-        self.out.write_all(b"\n")
+        self.out.write_all(&self.document)
     }
 
     fn why(&self, explanation: &Explanation) {
@@ -201,6 +224,15 @@ impl Bench<'_> {
         self.tally.read += 1;
         *self.tally.dead_lettered.entry(code.to_owned()).or_default() += 1;
     }
+}
+
+/// The last place where a document may begin: after a line's end, where what follows is neither indented nor closes
+/// something, as the later lines of a document do that is written over many. `before` bytes have been searched already.
+fn last_cut(plain: &[u8], before: usize) -> Option<usize> {
+    let from = before.saturating_sub(1);
+    let ends = memchr::memrchr_iter(b'\n', plain.get(from..)?).map(|at| from + at + 1);
+    ends.into_iter()
+        .find(|end| plain.get(*end).is_some_and(|next| !next.is_ascii_whitespace() && !matches!(next, b'}' | b']')))
 }
 
 impl Tally {

@@ -7,6 +7,7 @@ use super::options::{LogOptions, NormalizeOptions, Options};
 use super::place::Mistake;
 use crate::pipeline::{self, SinkSettings, SourceSettings};
 use crate::route::{self, Routes};
+use crate::telemetry;
 
 /// The configuration, resolved.
 #[derive(Clone, Debug)]
@@ -43,7 +44,10 @@ fn read(path: &Path) -> Result<(String, String), Mistake> {
     let file = path.display().to_string();
     match std::fs::read_to_string(path) {
         Ok(text) => Ok((file, text)),
-        Err(error) => Err(Mistake::in_file(&file, format!("cannot read the configuration: {error}"))),
+        Err(error) => {
+            let words = format!("cannot read the configuration: {error}; name the file with --config");
+            Err(Mistake::in_file(&file, words))
+        }
     }
 }
 
@@ -73,6 +77,7 @@ struct Resolver<'a> {
 
 impl Resolver<'_> {
     fn resolve(&self, options: Options) -> Result<Settings, Mistake> {
+        telemetry::check(&options.log.level).map_err(|error| self.mistake(&["log", "level"], &error.to_string()))?;
         let sources = self.sources(options.source)?;
         let sinks = self.sinks(options.sink)?;
         let names: Vec<&str> = sinks.iter().map(|(name, _)| name.as_ref()).collect();

@@ -110,6 +110,7 @@ impl Normalizer {
         trace: &mut T,
     ) -> (Normalized, Option<Arc<str>>, Leaves) {
         let Self { mappings, parser, body, repaired, repaired_body, inner, tape, inner_tape, buffers, embedded } = self;
+        buffers.forget_event();
         let mut complaints = Complaints::default();
         let digest: [u8; 32] = Sha256::digest(event.body).into();
         let text: Cow<'_, str> = match event.form {
@@ -405,7 +406,6 @@ impl<'d> Desk<'d> {
     /// Lets go the leaves of an embedded document that are found equal below its twin.
     fn twins(&mut self, plan: &Plan, nodes: &[Node<'_>], embedded: &[Embedded]) {
         let buffers = &mut *self.buffers;
-        buffers.fate.clear();
         buffers.fate.resize(nodes.len(), LEFT);
         for place in embedded {
             let Some(steps) = plan.parses.get(place.number).and_then(|parse| parse.twin.as_ref()) else { continue };

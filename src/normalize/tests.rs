@@ -56,6 +56,38 @@ fn every_test_of_every_mapping_comes_out() {
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
 }
 
+/// Guards the buffers that go from event to event: whatever was normalized before, an event comes out as from a new
+/// normalizer. The wide event has a leaf at every node that the others may have let go.
+#[test]
+fn an_event_comes_out_the_same_whatever_came_before() {
+    let (mappings, all) = embedded();
+    let mut records: Vec<String> =
+        all.iter().flat_map(|mapping| &mapping.tests).map(|test| test.input.clone()).collect();
+    let wide: Vec<String> = (0..2_000).map(|number| number.to_string()).collect();
+    records.push(format!("{{\"wide\":[{}]}}", wide.join(",")));
+    let mut peeler = Peeler::new(Limits::default());
+    let mut normalize = |normalizer: &mut Normalizer, record: &str| {
+        let mut out = Vec::new();
+        let peeled = peeler.peel(record.as_bytes(), Some(0)).expect("the record peels");
+        for piece in peeled.pieces() {
+            if let Piece::Event(event) = piece {
+                normalizer.normalize(&event, &mut out);
+            }
+        }
+        String::from_utf8(out).expect("JSON is UTF-8")
+    };
+    let fresh: Vec<String> =
+        records.iter().map(|record| normalize(&mut Normalizer::new(Arc::clone(&mappings)), record)).collect();
+    let mut used = Normalizer::new(mappings);
+    let last = records.len() - 1;
+    for before in 0..last {
+        for after in [last, before + 1] {
+            normalize(&mut used, &records[before]);
+            assert_eq!(normalize(&mut used, &records[after]), fresh[after], "record {after} after record {before}");
+        }
+    }
+}
+
 /// Tells where two documents differ; observables are a set.
 fn compare(path: &str, expect: &Value, found: &Value, lines: &mut Vec<String>) {
     match (expect, found) {

@@ -16,7 +16,7 @@ use crate::envelope::{Event, Limits, Peeler, Piece, Refusal};
 use crate::metric::EventMeter;
 use crate::normalize::{Mappings, Normalizer};
 use crate::record::{Chunk, Record};
-use crate::route::{Decision, Routes};
+use crate::route::{Decision, Facts, Routes};
 
 /// What all workers share.
 pub struct Shared {
@@ -146,7 +146,13 @@ impl Worker {
         let mut lanes_of_rows = Vec::with_capacity(draft.block.rows.len());
         for number in 0..u32::try_from(draft.block.rows.len()).unwrap_or(u32::MAX) {
             let Some(event) = draft.block.event(number) else { continue };
-            let lanes = match self.shared.routes.decide(event) {
+            let facts = Facts {
+                log_type: &event.row.log_type,
+                severity_id: event.row.severity_id,
+                account: event.account(),
+                region: event.region(),
+            };
+            let lanes = match self.shared.routes.decide(facts) {
                 Decision::Lanes(lanes) => lanes,
                 Decision::Filtered(rule) => {
                     draft.tally.count_filtered(&rule);

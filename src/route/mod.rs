@@ -11,10 +11,21 @@ use std::sync::Arc;
 
 pub use options::{RouteOptions, SeverityBound};
 
-use crate::delivery::EventView;
-
 /// The name of the rule that filtered an event which no route wanted.
 pub const NO_ROUTE: &str = "no_route";
+
+/// What routes ask about an event.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'e> {
+    /// The log type that its mapping names.
+    pub log_type: &'e str,
+    /// OCSF `severity_id`.
+    pub severity_id: u8,
+    /// The account, or an empty text.
+    pub account: &'e str,
+    /// The region, or an empty text.
+    pub region: &'e str,
+}
 
 /// What becomes of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +106,7 @@ impl Routes {
 
     /// Decides on one event.
     #[must_use]
-    pub fn decide(&self, event: EventView<'_>) -> Decision {
+    pub fn decide(&self, event: Facts<'_>) -> Decision {
         if self.list.is_empty() {
             return Decision::Lanes(self.all);
         }
@@ -134,12 +145,12 @@ impl Route {
         })
     }
 
-    fn matches(&self, event: EventView<'_>) -> bool {
+    fn matches(&self, event: Facts<'_>) -> bool {
         let one_of = |wanted: &[String], is: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == is);
-        (self.log_types.is_empty() || self.log_types.iter().any(|wanted| wanted.matches(&event.row.log_type)))
-            && self.severity.is_none_or(|bound| bound.holds(event.row.severity_id))
-            && one_of(&self.accounts, event.account())
-            && one_of(&self.regions, event.region())
+        (self.log_types.is_empty() || self.log_types.iter().any(|wanted| wanted.matches(event.log_type)))
+            && self.severity.is_none_or(|bound| bound.holds(event.severity_id))
+            && one_of(&self.accounts, event.account)
+            && one_of(&self.regions, event.region)
     }
 }
 

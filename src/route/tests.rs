@@ -1,33 +1,11 @@
 //! Guards which sinks an event goes to, and that a mistake in a route is told with its remedy.
 
-use super::{Decision, RouteOptions, Routes};
-use crate::delivery::{Block, EventView, Ledger, Row};
+use super::{Decision, Facts, RouteOptions, Routes};
 
 fn decide(routes: &str, log_type: &str, severity_id: u8, account: &str) -> Decision {
     let routes: std::collections::BTreeMap<String, RouteOptions> = toml::from_str(routes).unwrap();
     let routes = Routes::new(routes.iter().map(|(name, route)| (name.as_str(), route)), &["soc", "lake"]).unwrap();
-    let row = Row {
-        record: 0,
-        index: 0,
-        ocsf: 0..0,
-        raw: 0..0,
-        log_type: log_type.into(),
-        severity_id,
-        time_ms: 0,
-        account: 0..account.len(),
-        region: 0..0,
-        id: [0; 16],
-    };
-    let block = Block {
-        source: "test".into(),
-        records: vec![],
-        ocsf: account.into(),
-        raw: vec![],
-        rows: vec![],
-        charges: vec![],
-        ledger: Ledger::default(),
-    };
-    routes.decide(EventView { block: &block, row: &row })
+    routes.decide(Facts { log_type, severity_id, account, region: "" })
 }
 
 const ROUTES: &str = r#"

@@ -21,11 +21,19 @@ impl Format {
     /// Appends the event in this form as one line of NDJSON; a raw text line becomes a JSON string.
     pub(super) fn push_line(self, event: EventView<'_>, out: &mut Vec<u8>) {
         match self {
-            Self::Ocsf => out.extend_from_slice(event.ocsf()),
-            Self::Raw => push_json_or_string(event.raw(), out),
+            Self::Ocsf => {
+                out.extend_from_slice(event.ocsf());
+                out.push(b'\n');
+            }
+            Self::Raw => push_raw_line(event.raw(), out),
         }
-        out.push(b'\n');
     }
+}
+
+/// Appends an event as AWS wrote it as one line of NDJSON; a text becomes a JSON string.
+pub fn push_raw_line(body: &[u8], out: &mut Vec<u8>) {
+    push_json_or_string(body, out);
+    out.push(b'\n');
 }
 
 /// Appends text as a JSON string. What is no UTF-8 is replaced by U+FFFD: JSON has no way to carry it.

@@ -12,7 +12,7 @@ mod sample;
 pub mod splunk_hec;
 pub mod stdout;
 
-pub use format::Format;
+pub use format::{Format, push_raw_line};
 
 use crate::http;
 use crate::secret;

@@ -9,10 +9,12 @@
     reason = "a test that meets what it does not expect has failed; clippy knows this of test functions only"
 )]
 
+mod cli;
 mod crash;
 mod elastic;
 mod events;
 mod fakes;
+mod house;
 mod kinesis;
 mod lanes;
 mod splunk_hec;

@@ -77,6 +77,14 @@ pub(super) struct Buffers {
     pub(super) open: Vec<Open>,
 }
 
+impl Buffers {
+    /// Forgets what became of the last event's nodes: the next one's have the same numbers.
+    pub(super) fn forget_event(&mut self) {
+        self.fate.clear();
+        self.journal.clear();
+    }
+}
+
 /// A member whose value is what is left below a node when all rules are through.
 #[derive(Clone, Copy, Debug)]
 struct Splice {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Rotating, Rotation};
 
 fn rotation(bytes_max: u64) -> Rotation {
-    Rotation { bytes_max, age_max: Duration::from_secs(3600), mode: 0o600 }
+    Rotation { bytes_max, age_max: Duration::from_hours(1), mode: 0o600 }
 }
 
 /// Guards rotation by size: nothing is lost, and every file ends with a whole line.

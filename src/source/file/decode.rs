@@ -65,6 +65,12 @@ impl Decoder {
         }
     }
 
+    /// Says whether these bytes, from their beginning, are compressed once more.
+    #[must_use]
+    pub fn is_compressed(bytes: &[u8]) -> bool {
+        bytes.starts_with(&GZIP) || bytes.starts_with(&ZSTD)
+    }
+
     fn for_first(piece: &[u8]) -> io::Result<Self> {
         if piece.starts_with(&GZIP) {
             Ok(Self::Gzip(Box::new(flate2::write::MultiGzDecoder::new(Vec::new()))))

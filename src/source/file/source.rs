@@ -109,23 +109,30 @@ impl FileSource {
         if let Some(progress) = &mut self.progress {
             progress.begin(total);
         }
+        let mut result = Ok(());
         for input in std::mem::take(&mut self.inputs) {
             if stop.is_requested() {
                 break;
             }
-            let shard: Arc<str> = input.name().into();
-            let failed = |error| Error::Read { path: input.name(), error };
-            let arrival_ms = input.modified_ms();
-            let reading = Reading { shard, arrival_ms, next: 0 };
-            match &input {
-                Input::Stdin => self.read_one(tokio::io::stdin(), reading, intake, stop).await?,
-                Input::File(path) => {
-                    let file = tokio::fs::File::open(path).await.map_err(failed)?;
-                    self.read_one(file, reading, intake, stop).await?;
-                }
+            // One that cannot be read costs the others nothing; the first failure is told when all are through.
+            let read = self.read_input(&input, intake, stop).await;
+            if let Err(error) = &read {
+                tracing::error!(%error, "a file cannot be read to its end, going on with the next");
+            }
+            result = result.and(read);
+        }
+        result
+    }
+
+    async fn read_input(&mut self, input: &Input, intake: &Intake, stop: &Shutdown) -> Result<(), Error> {
+        let reading = Reading { shard: input.name().into(), arrival_ms: input.modified_ms(), next: 0 };
+        match input {
+            Input::Stdin => self.read_one(tokio::io::stdin(), reading, intake, stop).await,
+            Input::File(path) => {
+                let file = tokio::fs::File::open(path).await.map_err(|error| reading.failed(error))?;
+                self.read_one(file, reading, intake, stop).await
             }
         }
-        Ok(())
     }
 
     async fn read_one<R: AsyncRead + Unpin>(

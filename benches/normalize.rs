@@ -1,3 +1,0 @@
-//! Parse, map and serialise.
-
-fn main() {}

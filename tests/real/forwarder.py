@@ -1,0 +1,122 @@
+"""The binary under test: its configuration, its process, and what it delivers."""
+
+import json
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+from servers import CREDENTIALS, REGION, Failure, plain_environment, stop_process, tail
+
+# Longer than `shutdown_grace`, which is 25 s.
+STOP_SECONDS = 40
+
+# The stand-ins answer slowly on a loaded machine, so nothing is said after so long without progress.
+PROGRESS_SECONDS = 60
+
+BASE_EVENT = 0
+DETECTION_FINDING = 2004
+
+
+class Forwarder:
+    """One siemline with one Kinesis source and one file sink, started and stopped as often as a scenario likes."""
+
+    def __init__(self, binary: str, directory: Path, endpoint: str, stream: str, records_max: int):
+        self.binary = binary
+        self.directory = directory
+        self.config = directory / "siemline.toml"
+        self.output = directory / "events.ndjson"
+        self.checkpoints = directory / "checkpoints.json"
+        self.dead_letters = directory / "dead-letters"
+        self.process = None
+        self.starts = 0
+        # What came out, by id, in the order of first arrival; and how often.
+        self.events = {}
+        self.arrivals = Counter()
+        self.read_to = 0
+        self.config.write_text(f"""\
+[source.kinesis.findings]
+stream = "{stream}"
+region = "{REGION}"
+endpoint_url = "{endpoint}"
+checkpoint_file = {json.dumps(str(self.checkpoints))}
+checkpoint_interval = "200ms"
+idle_wait = "200ms"
+shard_sync_interval = "500ms"
+records_max = {records_max}
+
+[sink.file.out]
+path = {json.dumps(str(self.output))}
+
+[sink.file.out.lane]
+batch_age_max = "100ms"
+
+[dead_letter.file]
+directory = {json.dumps(str(self.dead_letters))}
+""")
+
+    def start(self):
+        self.starts += 1
+        with self.log().open("wb") as output:
+            self.process = subprocess.Popen(
+                [self.binary, "run", "--config", str(self.config)], cwd=self.directory,
+                env={**plain_environment(self.directory), **CREDENTIALS},
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            )
+
+    def stop(self) -> int:
+        """SIGTERM; gives the exit code back."""
+        began = time.monotonic()
+        code = stop_process(self.process, STOP_SECONDS)
+        self.process = None
+        print(f"  siemline, start {self.starts}: exit code {code} {time.monotonic() - began:.1f} s after SIGTERM", flush=True)
+        return code
+
+    def close(self):
+        """Whatever happened: no process is left."""
+        if self.process is not None:
+            stop_process(self.process, STOP_SECONDS)
+
+    def delivered(self) -> dict:
+        """The events in the file by now, by id, in the order in which each came first."""
+        if self.process is not None and self.process.poll() is not None:
+            raise Failure(f"siemline ended by itself with exit code {self.process.returncode}:\n{tail(self.log())}")
+        if self.output.exists():
+            with self.output.open("rb") as file:
+                file.seek(self.read_to)
+                written = file.read()
+            complete = written[: written.rfind(b"\n") + 1]
+            self.read_to += len(complete)
+            for line in complete.splitlines():
+                event = json.loads(line)
+                self.arrivals[event_id(event)] += 1
+                self.events.setdefault(event_id(event), event)
+        return self.events
+
+    def wait_for(self, what: str, condition, seconds: float):
+        """Waits until the delivered events meet a condition, as long as more of them come."""
+        deadline = time.monotonic() + seconds
+        count, progress_at = -1, time.monotonic()
+        while not condition(self.delivered()):
+            now = time.monotonic()
+            if len(self.events) != count:
+                count, progress_at = len(self.events), now
+            if now > deadline or now > progress_at + PROGRESS_SECONDS:
+                raise Failure(f"waited in vain for {what}; {count} events were delivered:\n{tail(self.log())}")
+            time.sleep(0.1)
+
+    def duplicates(self) -> int:
+        return sum(self.arrivals.values()) - len(self.arrivals)
+
+    def dead_lettered(self) -> int:
+        return sum(len(path.read_bytes().splitlines()) for path in self.dead_letters.glob("*"))
+
+    def log(self) -> Path:
+        return self.directory / f"siemline-{self.starts}.log"
+
+
+def event_id(event: dict) -> str:
+    """What the suite put in to know an event again: a finding's id, or the text of a line."""
+    if event["class_uid"] == DETECTION_FINDING:
+        return event["finding_info"]["uid_alt"]
+    return event.get("message", json.dumps(event))
