@@ -10,6 +10,7 @@
 )]
 
 mod cli;
+mod crash;
 mod elastic;
 mod events;
 mod fakes;

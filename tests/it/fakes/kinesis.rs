@@ -59,6 +59,17 @@ pub struct Call {
     pub records: usize,
 }
 
+/// How a shard ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tip {
+    /// No more can come.
+    Closed,
+    /// With this sequence number, so far.
+    Last(String),
+    /// Without a record, so far.
+    Empty,
+}
+
 struct State {
     stream: Option<Stream>,
     plan: Plan,
@@ -168,6 +179,16 @@ impl FakeKinesis {
     /// All shards, the oldest first.
     pub fn shards(&self) -> Vec<StoredShard> {
         self.stream(|stream| stream.shards.clone())
+    }
+
+    /// How each shard ends.
+    pub fn tips(&self) -> Vec<(String, Tip)> {
+        let tip = |shard: &StoredShard| match (&shard.ending_sequence, shard.records.last()) {
+            (Some(_), _) => Tip::Closed,
+            (None, Some(last)) => Tip::Last(last.sequence.clone()),
+            (None, None) => Tip::Empty,
+        };
+        self.stream(|stream| stream.shards.iter().map(|shard| (shard.id.clone(), tip(shard))).collect())
     }
 
     /// The open shards, neighbours side by side.
