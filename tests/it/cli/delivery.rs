@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Ended, Home, finding, title, until};
+use super::{Ended, Home, finding, findings, title, until};
 use crate::fakes::bulk::{API_KEY, FakeBulk};
 use crate::fakes::hec::{FakeHec, TOKEN};
 use crate::fakes::plan::{Fault, Plan};
@@ -15,9 +15,7 @@ const EVENTS: u32 = 500;
 /// A configuration of a directory of files into both fakes.
 fn prepare(home: &Home, hec: &FakeHec, bulk: &FakeBulk) {
     for part in 0..5 {
-        let lines: Vec<u32> = (part * 100..(part + 1) * 100).collect();
-        let text: String = lines.iter().map(|number| format!("{}\n", finding(*number))).collect();
-        home.write(&format!("in/{part}.ndjson"), text);
+        home.write(&format!("in/{part}.ndjson"), findings(part * 100..(part + 1) * 100));
     }
     home.write("token", TOKEN);
     home.write("key", API_KEY);

@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Ended, Home, Running, finding, until};
+use super::{Ended, Home, Running, findings, until};
 use crate::fakes::hec::{FakeHec, TOKEN};
 use crate::fakes::plan::{Fault, Plan};
 
-const EVENTS: usize = 300;
+const EVENTS: u32 = 300;
 
 /// Starts a run of some findings to this HEC in requests of ten, and waits until the first is under way.
 async fn start(home: &Home, hec: &FakeHec, more: &str) -> Running {
-    home.write("in.ndjson", (0..EVENTS as u32).map(|number| format!("{}\n", finding(number))).collect::<String>());
+    home.write("in.ndjson", findings(0..EVENTS));
     home.write("token", TOKEN);
     let config = format!(
         "[source.file.in]\npaths = [\"in.ndjson\"]\nchunk_records_max = 10\n\

@@ -77,7 +77,7 @@ fn leaves<'v>(value: &'v Value, path: &str, found: &mut Vec<(String, &'v Value)>
     match value {
         Value::Null => {}
         Value::Object(members) => {
-            members.iter().for_each(|(key, value)| leaves(value, &format!("{path}.{key}"), found))
+            members.iter().for_each(|(key, value)| leaves(value, &format!("{path}.{key}"), found));
         }
         Value::Array(elements) => {
             elements.iter().enumerate().for_each(|(at, value)| leaves(value, &format!("{path}.{at}"), found));
