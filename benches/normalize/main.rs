@@ -142,7 +142,7 @@ fn per_event(time: Duration) -> f64 {
 fn timed(work: impl FnOnce()) -> Duration {
     let before = cpu_time();
     work();
-    cpu_time() - before
+    cpu_time().saturating_sub(before)
 }
 
 /// CPU time of this thread. The kernel brings the figure up to date when the thread gives way.
