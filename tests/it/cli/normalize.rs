@@ -100,7 +100,8 @@ fn raw_events_come_out_as_they_were_written() {
     for number in 1..=4 {
         assert!(ended.out.contains(&format!("{}\n", finding(number))), "{number}");
     }
-    assert!(ended.out.contains("two lines\nof one event\n") && ended.out.contains("{\"neither\":\"nor\"}\n"));
+    // A text becomes a JSON string, so that a line is an event.
+    assert!(ended.out.contains("\"two lines\\nof one event\"\n") && ended.out.contains("{\"neither\":\"nor\"}\n"));
     assert_eq!(ended.count("out"), 8);
 }
 
