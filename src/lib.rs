@@ -25,7 +25,7 @@
 //! | 0 | [`metric`] | what is counted |
 //! | 0 | [`secret`] | secrets as references, never shown |
 //! | 0 | [`shutdown`] | the wish to stop |
-//! | 0 | [`unit`] | durations and sizes with their units |
+//! | 0 | [`mod@unit`] | durations and sizes with their units |
 //! | 1 | [`record`] | what a source hands on |
 //! | 2 | [`envelope`] | from a record's bytes to its events |
 //! | 2 | [`ocsf`] | the table of OCSF 1.8.0; a strict validator |

@@ -129,5 +129,6 @@ fn address(random: &mut fastrand::Rng, first: u8) -> String {
 }
 
 fn hex(random: &mut fastrand::Rng, bytes: usize) -> String {
-    (0..bytes).map(|_| format!("{:02x}", random.u8(..))).collect()
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    (0..2 * bytes).map(|_| DIGITS[random.usize(0..16)]).collect()
 }

@@ -2,6 +2,8 @@
 //!
 //! What an attribute takes is taken out of the tree, so that what is left of it is `unmapped`.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use siemline::envelope::{Context, Field};
@@ -161,13 +163,13 @@ fn remote(action: &mut Value, side: &str, observables: &mut Vec<Value>) -> Value
     observe(observables, &name("port"), 11, "Port", &port.to_string());
     observe(observables, &name("location.country"), 14, "Country", country.as_str().unwrap_or_default());
     let mut organization = take(&mut remote, "", "organization").unwrap_or_default();
-    let mut part = |key: &str| take(&mut organization, "", key).unwrap_or_default();
+    let mut of_it = |key: &str| take(&mut organization, "", key).unwrap_or_default();
     let made = json!({
         "ip": ip, "port": port,
         "autonomous_system": {
-            "number": part("asn").as_str().and_then(|text| text.parse::<i64>().ok()), "name": part("asnOrg"),
+            "number": of_it("asn").as_str().and_then(|text| text.parse::<i64>().ok()), "name": of_it("asnOrg"),
         },
-        "isp": part("isp"), "isp_org": part("org"),
+        "isp": of_it("isp"), "isp_org": of_it("org"),
         "location": {
             "city": take(&mut remote, "/city", "cityName"), "country": country,
             "lat": take(&mut remote, "/geoLocation", "lat"), "long": take(&mut remote, "/geoLocation", "lon"),
@@ -212,7 +214,11 @@ fn uid(arn: &str, body: &[u8]) -> String {
     hash.update(arn);
     hash.update(b"\x1f");
     hash.update(Sha256::digest(body));
-    hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::new();
+    for byte in &hash.finalize()[..16] {
+        write!(text, "{byte:02x}").expect("a string takes text");
+    }
+    text
 }
 
 /// A tree without its nulls and empty containers; nothing where nothing is left.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::{ChunkId, Outcome, Position, Sequence, Settled};
+use super::{ChunkId, Outcome, Position, Settled};
 
 /// After this many abandonments a record is dead-lettered whole instead of read again.
 pub const ABANDONMENTS_MAX: u8 = 3;
@@ -29,7 +29,7 @@ pub struct Frontier {
     next: ChunkId,
     settled: Option<Position>,
     /// How often each record behind the frontier has been abandoned. Bounded by what one window holds.
-    abandoned: HashMap<(Sequence, u64), u8>,
+    abandoned: HashMap<Position, u8>,
 }
 
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Frontier {
     /// abandonment names the culprit; at [`ABANDONMENTS_MAX`] it goes to the dead letters whole.
     #[must_use]
     pub fn abandonments(&self, position: &Position) -> u8 {
-        self.abandoned.get(&key(position)).copied().unwrap_or(0)
+        self.abandoned.get(position).copied().unwrap_or(0)
     }
 
     /// Opens a chunk of these records, in the order of the shard. They follow everything opened before.
@@ -101,7 +101,7 @@ impl Frontier {
 
     fn count_abandonment(&mut self, at: usize) {
         for position in self.window.get(at).into_iter().flat_map(|out| &out.positions) {
-            let count = self.abandoned.entry(key(position)).or_insert(0);
+            let count = self.abandoned.entry(position.clone()).or_insert(0);
             *count = count.saturating_add(1);
         }
     }
@@ -110,7 +110,7 @@ impl Frontier {
         let mut last = None;
         while let Some(out) = self.window.pop_front_if(|out| out.settled) {
             for position in &out.positions {
-                self.abandoned.remove(&key(position));
+                self.abandoned.remove(position);
             }
             last = out.positions.into_iter().next_back().or(last);
         }
@@ -122,8 +122,4 @@ impl Frontier {
             None => Step::Wait,
         }
     }
-}
-
-fn key(position: &Position) -> (Sequence, u64) {
-    (position.sequence.clone(), position.sub_sequence)
 }

@@ -15,9 +15,10 @@ pub fn run(path: &Path) -> Result<u8, End> {
     let runtime = runtime()?;
     let (summary, result) = runtime.block_on(async {
         let (stop, shutdown) = shutdown::channel();
-        tokio::spawn(on_signals(stop.clone()));
-        pipeline::run(settings.pipeline, mappings, &stop, shutdown, progress::bar()).await
-    });
+        let signals = Signals::listen().map_err(|error| End::failed(format!("cannot listen to signals: {error}")))?;
+        tokio::spawn(on_signals(signals, stop.clone()));
+        Ok(pipeline::run(settings.pipeline, mappings, &stop, shutdown, progress::bar()).await)
+    })?;
     // Reading standard input may still block one of the runtime's threads: nobody waits for it.
     runtime.shutdown_background();
     eprintln!("{summary}");
@@ -31,31 +32,52 @@ pub fn run(path: &Path) -> Result<u8, End> {
 }
 
 /// The first signal asks to drain, the second ends the process at once.
-async fn on_signals(stop: Stop) {
-    signal().await;
+async fn on_signals(mut signals: Signals, stop: Stop) {
+    signals.next().await;
     tracing::info!("asked to stop, draining; ask again to exit at once");
     stop.stop();
-    signal().await;
+    signals.next().await;
     std::process::exit(i32::from(FAILED));
 }
 
+/// SIGTERM and Ctrl-C. It listens from the beginning, so that no signal meets nobody: neither one during the start, nor a
+/// second close behind the first.
 #[cfg(unix)]
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
 
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 
+/// Ctrl-C.
 #[cfg(not(unix))]
-async fn signal() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending().await
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    #[expect(clippy::unnecessary_wraps, reason = "as on Unix, where it may fail")]
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Writing JSON: strings escaped, numbers printed shortest.
 
-/// How many bytes the escape scan looks at in one step; a constant length lets the compiler use vector instructions.
-const SCAN_BYTES: usize = 32;
+/// How many bytes the escape scan looks at in one step.
+const WORD_BYTES: usize = 8;
 
 /// Appends `text` as a JSON string, quotes included.
 pub(super) fn push_string(out: &mut Vec<u8>, text: &str) {
@@ -31,16 +31,27 @@ const fn is_special(byte: u8) -> bool {
 
 /// Where the first byte stands that may not stand in a JSON string as it is.
 fn first_special(bytes: &[u8]) -> Option<usize> {
-    let (chunks, tail) = bytes.as_chunks::<SCAN_BYTES>();
-    let mut at = 0_usize;
-    for chunk in chunks {
-        let found = chunk.iter().fold(false, |found, byte| found | is_special(*byte));
-        if found {
-            return chunk.iter().position(|byte| is_special(*byte)).map(|inner| at.saturating_add(inner));
-        }
-        at = at.saturating_add(SCAN_BYTES);
-    }
-    tail.iter().position(|byte| is_special(*byte)).map(|inner| at.saturating_add(inner))
+    let (chunks, tail) = bytes.as_chunks::<WORD_BYTES>();
+    let is_clean = !chunks.iter().any(|chunk| may_hold_special(*chunk))
+        && match bytes.last_chunk::<WORD_BYTES>() {
+            // The last word overlaps the ones before, which is cheaper than its bytes one by one.
+            Some(last) => tail.is_empty() || !may_hold_special(*last),
+            None => !tail.iter().any(|byte| is_special(*byte)),
+        };
+    if is_clean { None } else { bytes.iter().position(|byte| is_special(*byte)) }
+}
+
+/// Whether one of eight bytes is special, all at once: a byte below `n` borrows into its highest bit when `n` is taken
+/// from it, and a byte equal to another is zero, so below 1, when they are combined by exclusive or. A borrow may reach
+/// the byte behind, but only behind one that is special.
+const fn may_hold_special(bytes: [u8; WORD_BYTES]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let word = u64::from_le_bytes(bytes);
+    let quote = word ^ (ONES * 0x22);
+    let backslash = word ^ (ONES * 0x5c);
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    (control | (quote.wrapping_sub(ONES) & !quote) | (backslash.wrapping_sub(ONES) & !backslash)) & HIGH != 0
 }
 
 #[cold]

@@ -12,7 +12,7 @@ use super::explain::{Explanation, Leaves, Record, Silent, Trace};
 use super::plan::{Mappings, Plan};
 use super::repair::repair;
 use super::run::{Buffers, FREE, GONE, Input, LEFT, Outcome, Run, TYPED, fill, find, push_bare};
-use super::tape::{DEPTH_MAX, each_leaf, end, node_of, scalar};
+use super::tape::{DEPTH_MAX, any_leaf, each_leaf, end, node_of, scalar};
 use super::{Complaint, Complaints, Normalized};
 use crate::envelope::{Context, Event, Field, Form};
 
@@ -440,9 +440,7 @@ fn wrap(nodes: &mut Vec<Node<'_>>) {
 }
 
 fn holds_leaf(nodes: &[Node<'_>]) -> bool {
-    let mut found = false;
-    each_leaf(nodes, 0, &mut Vec::new(), |_| found = true);
-    found
+    any_leaf(nodes, 0, &mut Vec::new(), |_| true)
 }
 
 /// Makes room for `grown` more nodes below every container around `node`.

@@ -102,6 +102,19 @@ pub(super) struct Open {
 /// Calls `visit` with the number of every leaf at or below `at`, in order. `stack` is lent so that nothing allocates, and
 /// explicit so that nothing recurses.
 pub(super) fn each_leaf(nodes: &[Node<'_>], at: usize, stack: &mut Vec<Open>, mut visit: impl FnMut(usize)) {
+    any_leaf(nodes, at, stack, |leaf| {
+        visit(leaf);
+        false
+    });
+}
+
+/// Whether `wanted` holds for a leaf at or below `at`; the leaves behind the first such one are not visited.
+pub(super) fn any_leaf(
+    nodes: &[Node<'_>],
+    at: usize,
+    stack: &mut Vec<Open>,
+    mut wanted: impl FnMut(usize) -> bool,
+) -> bool {
     stack.clear();
     let end_all = end(nodes, at);
     let mut next = at;
@@ -121,7 +134,9 @@ pub(super) fn each_leaf(nodes: &[Node<'_>], at: usize, stack: &mut Vec<Open>, mu
             Some(Node::Object { .. }) => stack.push(Open { end: end(nodes, here), keyed: true, key_is_next: true }),
             Some(Node::Array { .. }) => stack.push(Open { end: end(nodes, here), keyed: false, key_is_next: false }),
             Some(Node::Static(StaticNode::Null)) | None => {}
-            Some(_) => visit(here),
+            Some(_) if wanted(here) => return true,
+            Some(_) => {}
         }
     }
+    false
 }

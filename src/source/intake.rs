@@ -129,6 +129,12 @@ impl Window {
         self.settlements.receipt(self.frontier.open(records.iter().map(|record| record.position.clone()).collect()))
     }
 
+    /// A chunk that has been settled meanwhile; `None` where nothing new is known.
+    #[must_use]
+    pub fn try_next_settled(&self) -> Option<Settled> {
+        self.settlements.try_next()
+    }
+
     /// Waits for a chunk to be settled. Dropping the future midway is safe.
     pub async fn next_settled(&self) -> Settled {
         self.settlements.next().await

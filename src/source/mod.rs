@@ -1,6 +1,6 @@
 //! Where records come from. Floor 7.
 //!
-//! A source reads records, hands them on in [`Chunk`]s, and moves its checkpoint when their receipts say so. It never
+//! A source reads records, hands them on in [`Chunk`](crate::record::Chunk)s, and moves its checkpoint when their receipts say so. It never
 //! acknowledges what was not delivered, and it reads nothing for which there is no room.
 
 pub mod file;

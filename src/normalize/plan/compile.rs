@@ -383,7 +383,8 @@ impl Compiler {
                 Content::Object(Box::new(inner))
             }
         };
-        object.members.push(Member { bit, prefix: prefix(name), content });
+        let prefix = [b",", &*prefix(name)].concat().into();
+        object.members.push(Member { bit, prefix, content });
         Ok(())
     }
 

@@ -137,7 +137,7 @@ pub(super) struct Object {
 pub(super) struct Member {
     /// Its place in the masks of its object.
     pub(super) bit: u128,
-    /// `"name":`
+    /// `,"name":`, written without its comma at the beginning of an object.
     pub(super) prefix: Box<[u8]>,
     pub(super) content: Content,
 }

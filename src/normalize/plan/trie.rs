@@ -85,27 +85,21 @@ pub(in super::super) fn equal(path: &str, source: &str, mode: Keys) -> bool {
     }
 }
 
-/// A number that equal keys share: length, first and last bytes. Different keys rarely share one.
+/// A number that equal keys share: length, first and last bytes. Different keys rarely share one. Written without copies of
+/// a length that is not constant, which would be calls.
 fn print(key: &[u8], mode: Keys) -> u64 {
-    let mut head = [0_u8; 8];
-    let mut tail = [0_u8; 8];
-    let length = key.len().min(8);
-    if let (Some(to), Some(from)) = (head.get_mut(..length), key.get(..length)) {
-        to.copy_from_slice(from);
-    }
-    if let (Some(to), Some(from)) = (tail.get_mut(..length), key.get(key.len().saturating_sub(length)..)) {
-        to.copy_from_slice(from);
-    }
-    if mode == Keys::AnyInitial {
-        if let Some(first) = head.first_mut() {
-            first.make_ascii_lowercase();
-        }
-        if key.len() <= 8
-            && let Some(first) = tail.first_mut()
-        {
-            first.make_ascii_lowercase();
-        }
-    }
+    let (head, tail) = match (key.first_chunk::<8>(), key.last_chunk::<8>()) {
+        (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
+        _ => match (key.first_chunk::<4>(), key.last_chunk::<4>()) {
+            (Some(head), Some(tail)) => (u64::from(u32::from_le_bytes(*head)), u64::from(u32::from_le_bytes(*tail))),
+            _ => (key.iter().fold(0, |all, byte| (all << 8) | u64::from(*byte)), 0),
+        },
+    };
+    // The first letter of a key is somewhere in these: without the bit that tells its case, wherever it is, both agree.
+    let (head, tail) = match mode {
+        Keys::Exact => (head, tail),
+        Keys::AnyInitial => (head | 0x2020_2020_2020_2020, tail | 0x2020_2020_2020_2020),
+    };
     let size = u64::try_from(key.len()).unwrap_or(u64::MAX);
-    u64::from_le_bytes(head) ^ u64::from_le_bytes(tail).rotate_left(29) ^ size.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    head ^ tail.rotate_left(29) ^ size.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

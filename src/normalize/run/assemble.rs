@@ -1,5 +1,7 @@
 //! A class's object from beginning to end, and the parts of the output put together.
 
+use simd_json::Node;
+
 use super::super::convert::{Value, convert};
 use super::super::explain::Trace;
 use super::super::json::{push_comma, push_i64, push_string};
@@ -128,7 +130,10 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
             if let Some(splice) = splice {
                 let name = buffers.names.get(splice.name.0..splice.name.1).unwrap_or_default();
                 let fate = &buffers.fate;
-                buffers.copier.copy(nodes, splice.node, name, out, |leaf| fate.get(leaf).copied() == Some(owner));
+                buffers.copier.copy(nodes, splice.node, name, out, |node| match fate.get(node) {
+                    Some(fate) if is_container(nodes, node) => *fate == LEFT || *fate == owner,
+                    fate => fate.copied() == Some(owner),
+                });
                 owner = owner.saturating_add(1);
             }
         }
@@ -180,8 +185,17 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
                     splice.has_leaves = true;
                 }
             });
+            // Nothing is left below it, so that nobody else need look there.
+            if let Some(fate) = fate.get_mut(splice.node).filter(|fate| **fate == LEFT) {
+                journal.push((splice.node, LEFT));
+                *fate = owner;
+            }
         }
     }
+}
+
+fn is_container(nodes: &[Node<'_>], at: usize) -> bool {
+    matches!(nodes.get(at), Some(Node::Object { .. } | Node::Array { .. }))
 }
 
 /// The minimal event, for when even the base mapping gives nothing.

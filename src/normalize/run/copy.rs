@@ -31,8 +31,8 @@ struct Frame {
 }
 
 impl Copier {
-    /// Appends the value at `at` without its nulls, its empty containers and the leaves that `take` refuses; nothing at all
-    /// where none is left. `name` is `"name":` or empty; with a name, a comma is put before it where one is due.
+    /// Appends the value at `at` without its nulls, its empty containers and what `take` refuses, which is asked for every
+    /// leaf and every container; nothing at all where no leaf is left. `name` is `"name":` or empty; with a name, a comma is put before it where one is due.
     /// Equal keys of one object are told apart by `#2`, `#3`, since most readers would drop all but one.
     pub(in super::super) fn copy(
         &mut self,
@@ -60,6 +60,7 @@ impl Copier {
             }
             next = here.saturating_add(1);
             match nodes.get(here) {
+                Some(Node::Object { .. } | Node::Array { .. }) if !take(here) => next = end(nodes, here),
                 Some(Node::Object { .. }) => {
                     self.frames.push(Frame { node: here, end: end(nodes, here), keyed: true, key });
                 }
@@ -139,6 +140,19 @@ impl Copier {
             _ => "",
         };
         if keys.len() <= PAIRWISE_MAX {
+            // Keys that differ in length or in their last byte, as nearly all do, are told apart without comparing them.
+            let mut seen = 0_u128;
+            let is_fresh = keys.iter().all(|key| {
+                let key = text(*key).as_bytes();
+                let last = key.last().copied().unwrap_or(0);
+                let bit = 1_u128 << (key.len().wrapping_mul(37).wrapping_add(usize::from(last)) % 128);
+                let is_fresh = seen & bit == 0;
+                seen |= bit;
+                is_fresh
+            });
+            if is_fresh {
+                return;
+            }
             let mut rest = keys.as_slice();
             let mut equal = false;
             while let Some((first, others)) = rest.split_first() {

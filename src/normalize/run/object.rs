@@ -107,7 +107,7 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
                     return;
                 }
                 self.name(member);
-                self.leaf(rule, leaf, &member.prefix, mark)
+                self.leaf(rule, leaf, member.prefix.get(1..).unwrap_or_default(), mark)
             }
             Content::Rules(content) => {
                 let (rule, leaf) = &**content;
@@ -140,8 +140,9 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
     }
 
     fn name(&mut self, member: &Member) {
-        push_comma(&mut self.buffers.scratch);
-        self.buffers.scratch.extend_from_slice(&member.prefix);
+        let scratch = &mut self.buffers.scratch;
+        let is_first = matches!(scratch.last(), Some(b'{'));
+        scratch.extend_from_slice(if is_first { member.prefix.get(1..).unwrap_or_default() } else { &member.prefix });
     }
 
     /// Writes an array of objects; the flag says whether one of them came from the event.

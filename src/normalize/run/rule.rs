@@ -8,7 +8,7 @@ use super::super::explain::{Trace, push_indexed};
 use super::super::json::{push_comma, push_hex, push_string};
 use super::super::mapping::ast::{Constant, Cut, Kind};
 use super::super::plan::{Fallback, Leaf, Map, Path, Piece, Place, Role, Rule, Source};
-use super::super::tape::{Scalar, members};
+use super::super::tape::{Scalar, any_leaf, members};
 use super::place::Found;
 use super::{FREE, Gathered, LEFT, Mark, OBSERVABLES_MAX, Run, Splice, TYPED};
 
@@ -380,10 +380,7 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
         let Found::Node(node) = self.at(path)? else { return None };
         let buffers = &mut *self.buffers;
         let fate = &buffers.fate;
-        let mut is_left = false;
-        super::super::tape::each_leaf(self.nodes, node, &mut buffers.open, |leaf| {
-            is_left |= fate.get(leaf).copied() == Some(LEFT);
-        });
+        let is_left = any_leaf(self.nodes, node, &mut buffers.open, |leaf| fate.get(leaf).copied() == Some(LEFT));
         if !is_left || buffers.void.contains(&(node, rule.id)) {
             return None;
         }

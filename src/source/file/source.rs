@@ -238,6 +238,10 @@ impl Outbox {
         let chunk_records_max = records.len();
         self.waiting.extend(records);
         while !self.waiting.is_empty() {
+            // What is settled is let go at once: it is no longer in flight, and nobody else counts its bytes.
+            while let Some(settled) = self.window.try_next_settled() {
+                self.settle(settled);
+            }
             if self.window.is_full() {
                 let settled = self.window.next_settled().await;
                 self.settle(settled);

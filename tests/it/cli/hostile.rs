@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use serde_json::Value;
 
-use super::{Home, assert_valid, finding, gzip, title};
+use super::{Home, assert_valid, finding, findings, gzip, title};
 
 const CONFIG: &str = r#"
 [source.file.in]
@@ -121,8 +121,7 @@ fn broken_records_lie_in_the_dead_letters_and_all_others_arrive() {
 #[test]
 fn a_line_file_that_breaks_off_is_told_and_the_rest_arrives() {
     let home = Home::new();
-    let lines: String = (0..2000).map(|number| format!("{}\n", finding(number))).collect();
-    let packed = gzip(lines.as_bytes());
+    let packed = gzip(findings(0..2000).as_bytes());
     home.write("in/a.gz", &packed[..packed.len() / 2]);
     home.write("in/b.ndjson", format!("{}\n", finding(9999)));
     home.write("c.toml", CONFIG.replace("record = \"file\"\n", ""));

@@ -21,7 +21,7 @@ use siemline::ocsf::{Severity, validate};
 use tempfile::TempDir;
 
 /// No command of this suite takes longer, even unoptimised on a busy machine: one that does hangs.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A directory of its own for one test, which the binary runs in.
 pub struct Home {
@@ -134,7 +134,7 @@ impl Running {
                 break status;
             }
             assert!(begin.elapsed() < PATIENCE, "the process hangs");
-            thread::sleep(Duration::from_millis(5));
+            thread::park_timeout(Duration::from_millis(5));
         };
         let text = |bytes: &mpsc::Receiver<Vec<u8>>| String::from_utf8(bytes.recv().unwrap()).unwrap();
         Ended { code: status.code(), out: text(&self.out), err: text(&self.err), peak_kib: self.peak_kib }
@@ -180,7 +180,7 @@ fn drain(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut bytes = Vec::new();
-        pipe.read_to_end(&mut bytes).unwrap();
+        std::io::copy(&mut pipe, &mut bytes).unwrap();
         // Nobody asks any more when the test has failed.
         drop(sender.send(bytes));
     });
@@ -233,6 +233,15 @@ pub fn finding(number: u32) -> Value {
             "eventFirstSeen": "2026-01-02T03:00:00Z", "eventLastSeen": "2026-01-02T03:04:00Z",
             "action": { "actionType": "PORT_PROBE", "portProbeAction": { "blocked": false, "portProbeDetails": [] } } },
     })
+}
+
+/// These findings, one a line.
+pub fn findings(numbers: impl IntoIterator<Item = u32>) -> String {
+    ndjson(numbers.into_iter().map(finding))
+}
+
+pub fn ndjson(documents: impl IntoIterator<Item = Value>) -> String {
+    documents.into_iter().flat_map(|document| [document.to_string(), "\n".to_owned()]).collect()
 }
 
 /// The text that tells one finding from another, if it stands in the event.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Ended, Home, assert_valid, finding, gzip, json_lines, title};
+use super::{Ended, Home, assert_valid, finding, gzip, json_lines, ndjson, title};
 
 /// What `normalize` is given, one document a line: every envelope there is, one inside the other.
 fn nested() -> String {
@@ -46,7 +46,7 @@ fn nested() -> String {
         json!({ "Records": [] }),
         json!({ "neither": "nor" }),
     ];
-    lines.iter().map(|line| format!("{line}\n")).collect::<String>() + "a line of text\n"
+    ndjson(lines) + "a line of text\n"
 }
 
 fn assert_nested(ended: &Ended) {
