@@ -156,7 +156,10 @@ async fn children_come_after_their_parents() {
         }
     };
     put_some(60);
-    let options = json!({ "chunk_bytes_max": "50B", "records_max": 30, "window_chunks_max": 3 });
+    // New shards are seen at once, and not only when their parents have ended.
+    let options = json!({
+        "chunk_bytes_max": "50B", "records_max": 30, "window_chunks_max": 3, "shard_sync_interval": "20ms",
+    });
     let mut reading = Reading::start(&fake, &file, options).await;
     let mut handed: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut settled = BTreeSet::new();
