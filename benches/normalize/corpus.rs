@@ -29,7 +29,8 @@ fn finding(random: &mut fastrand::Rng) -> Finding {
     context.set(Field::Account, &account);
     context.set(Field::Region, region);
     let body = serde_json::to_vec(&detail(random, &account, region)).expect("a value serialises");
-    Finding { body, context }
+    let digest = siemline::normalize::digest(&body);
+    Finding { body, context, digest }
 }
 
 fn detail(random: &mut fastrand::Rng, account: &str, region: &str) -> Value {

@@ -7,11 +7,12 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use siemline::envelope::{Context, Field};
+use siemline::normalize::BodyDigest;
 
-pub fn normalize(body: &[u8], context: &Context, out: &mut Vec<u8>) {
+pub fn normalize(body: &[u8], context: &Context, digest: &BodyDigest, out: &mut Vec<u8>) {
     let mut event: Value = serde_json::from_slice(body).expect("a finding is JSON");
     let mut observables = Vec::new();
-    let made = finding(&mut event, context, body, &mut observables);
+    let made = finding(&mut event, context, digest, &mut observables);
     let Value::Object(mut made) = made else { unreachable!("a finding is an object") };
     made.insert("observables".to_owned(), Value::Array(observables));
     if let Some(rest) = pruned(event) {
@@ -20,7 +21,7 @@ pub fn normalize(body: &[u8], context: &Context, out: &mut Vec<u8>) {
     serde_json::to_writer(out, &made).expect("a tree serialises");
 }
 
-fn finding(event: &mut Value, context: &Context, body: &[u8], observables: &mut Vec<Value>) -> Value {
+fn finding(event: &mut Value, context: &Context, digest: &BodyDigest, observables: &mut Vec<Value>) -> Value {
     let region = text(event, "/region");
     let id = text(event, "/id");
     let arn = text(event, "/arn");
@@ -61,7 +62,7 @@ fn finding(event: &mut Value, context: &Context, body: &[u8], observables: &mut 
             "account": {"uid": account, "type_id": 10, "type": "AWS Account"},
         },
         "metadata": {
-            "version": "1.8.0", "profiles": ["cloud"], "uid": uid(&arn, body), "log_version": text(event, "/schemaVersion"),
+            "version": "1.8.0", "profiles": ["cloud"], "uid": uid(&arn, digest), "log_version": text(event, "/schemaVersion"),
             "event_code": kind, "product": {"name": "GuardDuty", "vendor_name": "AWS"},
             "original_event_uid": context.get(Field::Id), "original_time": context.get(Field::Time),
         },
@@ -208,12 +209,12 @@ fn time(value: &Value, path: &str) -> Option<i64> {
     Some(text.parse::<jiff::Timestamp>().ok()?.as_millisecond())
 }
 
-fn uid(arn: &str, body: &[u8]) -> String {
+fn uid(arn: &str, digest: &BodyDigest) -> String {
     let mut hash = Sha256::new();
     hash.update(b"aws.guardduty\x1f");
     hash.update(arn);
     hash.update(b"\x1f");
-    hash.update(Sha256::digest(body));
+    hash.update(digest);
     let mut text = String::new();
     for byte in &hash.finalize()[..16] {
         write!(text, "{byte:02x}").expect("a string takes text");

@@ -11,7 +11,7 @@ use super::args::{Form, Normalize};
 use super::{End, INCOMPLETE};
 use crate::config;
 use crate::envelope::{Event, Limits, Peeler, Piece};
-use crate::normalize::{Explanation, Leaves, Mappings, Normalizer};
+use crate::normalize::{self, Explanation, Leaves, Mappings, Normalizer};
 use crate::sink::push_raw_line;
 use crate::source::file::Decoder;
 
@@ -174,12 +174,13 @@ impl Bench<'_> {
 
     fn event(&mut self, name: &str, record: u64, event: &Event<'_>) -> io::Result<()> {
         self.document.clear();
+        let digest = normalize::digest(event.body);
         let explained = self.options.why || self.options.stats;
         let (normalized, explanation) = if explained {
-            let (normalized, explanation) = self.normalizer.normalize_explained(event, &mut self.document);
+            let (normalized, explanation) = self.normalizer.normalize_explained(event, &digest, &mut self.document);
             (normalized, Some(explanation))
         } else {
-            (self.normalizer.normalize(event, &mut self.document), None)
+            (self.normalizer.normalize(event, &digest, &mut self.document), None)
         };
         for complaint in normalized.complaints.iter() {
             eprintln!("{name}: record {record}, event {}: {}", event.index, complaint.code());

@@ -103,16 +103,14 @@ impl Trace for Record {
 
 /// Appends a target with the numbers of its elements in place of its `[]`s.
 pub(super) fn push_indexed(out: &mut Vec<u8>, target: &str, indices: &[u32]) {
-    let mut indices = indices.iter();
-    let mut rest = target;
-    while let Some((before, after)) = rest.split_once("[]") {
-        out.extend_from_slice(before.as_bytes());
-        out.push(b'[');
-        if let Some(index) = indices.next() {
-            out.extend_from_slice(itoa::Buffer::new().format(*index).as_bytes());
-        }
-        out.push(b']');
+    let mut rest = target.as_bytes();
+    for index in indices {
+        // `[]` is the only place where a target has a bracket.
+        let Some(at) = memchr::memchr(b'[', rest) else { break };
+        let (before, after) = rest.split_at(at + 1);
+        out.extend_from_slice(before);
+        out.extend_from_slice(itoa::Buffer::new().format(*index).as_bytes());
         rest = after;
     }
-    out.extend_from_slice(rest.as_bytes());
+    out.extend_from_slice(rest);
 }

@@ -5,10 +5,7 @@ const WORD_BYTES: usize = 8;
 
 /// Appends `text` as a JSON string, quotes included.
 pub(super) fn push_string(out: &mut Vec<u8>, text: &str) {
-    out.reserve(text.len().saturating_add(2));
-    out.push(b'"');
-    push_escaped(out, text);
-    out.push(b'"');
+    json_escape_simd::escape_into(text, out);
 }
 
 /// Appends the inside of a JSON string.

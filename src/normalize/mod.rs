@@ -32,6 +32,17 @@ use std::sync::Arc;
 pub use explain::{Explanation, Leaves, Written};
 pub use normalizer::Normalizer;
 pub use plan::{Error, Mappings};
+use sha2::{Digest as _, Sha256};
+
+/// SHA-256 of an event's body: what tells two versions of one finding apart in `metadata.uid`, and part of the id under
+/// which a destination keeps a document. It is made once, by whoever needs both.
+pub type BodyDigest = [u8; 32];
+
+/// The digest of an event's body, free of its envelopes.
+#[must_use]
+pub fn digest(body: &[u8]) -> BodyDigest {
+    Sha256::digest(body).into()
+}
 
 /// What is known of one normalized event, beside its bytes.
 #[derive(Clone, Debug)]
@@ -48,8 +59,6 @@ pub struct Normalized {
     pub account: Range<usize>,
     /// Where `cloud.region` stands in the output, as `account` does.
     pub region: Range<usize>,
-    /// SHA-256 of the event's body.
-    pub digest: [u8; 32],
     /// What was wrong with the event.
     pub complaints: Complaints,
 }

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use simd_json::{Buffers as ParserBuffers, INPUT_PADDING, Node, Tape, fill_tape_padded};
 
 use super::detect::{self, Ocsf};
@@ -13,7 +12,7 @@ use super::plan::{Mappings, Plan};
 use super::repair::repair;
 use super::run::{Buffers, FREE, GONE, Input, LEFT, Outcome, Run, TYPED, fill, find, push_bare};
 use super::tape::{DEPTH_MAX, any_leaf, each_leaf, end, node_of, scalar};
-use super::{Complaint, Complaints, Normalized};
+use super::{BodyDigest, Complaint, Complaints, Normalized};
 use crate::envelope::{Context, Event, Field, Form};
 
 /// Bytes the parser's buffers are made for at the beginning; they grow with the events.
@@ -67,7 +66,7 @@ struct Desk<'d> {
 struct Subject<'e> {
     body: &'e [u8],
     context: &'e Context,
-    digest: [u8; 32],
+    digest: &'e BodyDigest,
     text: Option<&'e str>,
 }
 
@@ -90,15 +89,20 @@ impl Normalizer {
     }
 
     /// Appends one OCSF document to `out`, without a line end in or behind it. Whatever the event is, one comes out: at
-    /// the worst a base event with everything in `unmapped`.
-    pub fn normalize(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Normalized {
-        self.normalize_traced(event, out, &mut Silent).0
+    /// the worst a base event with everything in `unmapped`. `digest` is [`digest`](super::digest) of the event's body.
+    pub fn normalize(&mut self, event: &Event<'_>, digest: &BodyDigest, out: &mut Vec<u8>) -> Normalized {
+        self.normalize_traced(event, digest, out, &mut Silent).0
     }
 
     /// As [`Self::normalize`], and tells which rule wrote what. For people; slower.
-    pub fn normalize_explained(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> (Normalized, Explanation) {
+    pub fn normalize_explained(
+        &mut self,
+        event: &Event<'_>,
+        digest: &BodyDigest,
+        out: &mut Vec<u8>,
+    ) -> (Normalized, Explanation) {
         let mut record = Record::default();
-        let (normalized, mapping, leaves) = self.normalize_traced(event, out, &mut record);
+        let (normalized, mapping, leaves) = self.normalize_traced(event, digest, out, &mut record);
         let explanation = Explanation { mapping, leaves, ..record.into_explanation() };
         (normalized, explanation)
     }
@@ -106,13 +110,13 @@ impl Normalizer {
     fn normalize_traced<T: Trace>(
         &mut self,
         event: &Event<'_>,
+        digest: &BodyDigest,
         out: &mut Vec<u8>,
         trace: &mut T,
     ) -> (Normalized, Option<Arc<str>>, Leaves) {
         let Self { mappings, parser, body, repaired, repaired_body, inner, tape, inner_tape, buffers, embedded } = self;
         buffers.forget_event();
         let mut complaints = Complaints::default();
-        let digest: [u8; 32] = Sha256::digest(event.body).into();
         let text: Cow<'_, str> = match event.form {
             Form::Json => Cow::Borrowed(""),
             Form::Text => String::from_utf8_lossy(event.body),
@@ -148,7 +152,7 @@ impl Normalizer {
         *inner_tape = inner_nodes.reset();
         let Made { log_type, outcome, mapping, leaves } = made;
         let Outcome { class_uid, severity_id, time_ms, account, region } = outcome;
-        let normalized = Normalized { log_type, class_uid, severity_id, time_ms, account, region, digest, complaints };
+        let normalized = Normalized { log_type, class_uid, severity_id, time_ms, account, region, complaints };
         (normalized, mapping, leaves)
     }
 }
@@ -426,7 +430,7 @@ impl<'e> Subject<'e> {
             text: self.text,
             text_node: (is_raw && self.text.is_some()).then_some(2),
             log_type,
-            digest: &self.digest,
+            digest: self.digest,
         }
     }
 }

@@ -33,14 +33,14 @@ pub(super) fn node_of(slot: u32) -> Option<usize> {
 /// How many nodes belong to the value at `at`, itself included; at least one.
 pub(super) fn span(nodes: &[Node<'_>], at: usize) -> usize {
     match nodes.get(at) {
-        Some(Node::Object { count, .. } | Node::Array { count, .. }) => count.saturating_add(1),
+        Some(Node::Object { count, .. } | Node::Array { count, .. }) => count + 1,
         _ => 1,
     }
 }
 
 /// Where the value at `at` ends: the number of the next value.
 pub(super) fn end(nodes: &[Node<'_>], at: usize) -> usize {
-    at.saturating_add(span(nodes, at)).min(nodes.len()).max(at.saturating_add(1))
+    at + span(nodes, at)
 }
 
 /// The leaf at `at`; nothing for a null or a container.
@@ -73,7 +73,7 @@ pub(super) struct Members<'n, 'a> {
 /// The members of the container at `at`; none for a leaf.
 pub(super) fn members<'n, 'a>(nodes: &'n [Node<'a>], at: usize) -> Members<'n, 'a> {
     let keyed = matches!(nodes.get(at), Some(Node::Object { .. }));
-    Members { nodes, next: at.saturating_add(1), end: end(nodes, at), keyed }
+    Members { nodes, next: at + 1, end: end(nodes, at), keyed }
 }
 
 impl Iterator for Members<'_, '_> {
@@ -85,7 +85,7 @@ impl Iterator for Members<'_, '_> {
             return None;
         }
         let key = self.keyed.then_some(self.next);
-        let value = self.next.saturating_add(usize::from(self.keyed));
+        let value = self.next + usize::from(self.keyed);
         self.next = end(self.nodes, value);
         (value < self.end).then_some((key, value))
     }
@@ -123,7 +123,7 @@ pub(super) fn any_leaf(
             stack.pop();
         }
         let here = next;
-        next = next.saturating_add(1);
+        next += 1;
         if let Some(open) = stack.last_mut().filter(|open| open.keyed) {
             open.key_is_next = !open.key_is_next;
             if !open.key_is_next {

@@ -14,7 +14,7 @@ use crate::budget::Budget;
 use crate::delivery::{Block, DeadLetter, DeadLetters as _, DeadReason, Ledger, Parcel, Row, What};
 use crate::envelope::{Event, Limits, Peeler, Piece, Refusal};
 use crate::metric::EventMeter;
-use crate::normalize::{Mappings, Normalizer};
+use crate::normalize::{self, BodyDigest, Mappings, Normalizer};
 use crate::record::{Chunk, Record};
 use crate::route::{Decision, Facts, Routes};
 
@@ -235,7 +235,8 @@ trait Rows {
 impl Rows for Normalizer {
     fn normalize_into(&mut self, number: u32, record: &Record, event: &Event<'_>, raw: bool, draft: &mut Draft) {
         let (ocsf_start, raw_start) = (draft.block.ocsf.len(), draft.block.raw.len());
-        let normalized = self.normalize(event, &mut draft.block.ocsf);
+        let digest = normalize::digest(event.body);
+        let normalized = self.normalize(event, &digest, &mut draft.block.ocsf);
         if raw {
             draft.block.raw.extend_from_slice(event.body);
         }
@@ -253,13 +254,13 @@ impl Rows for Normalizer {
             time_ms: normalized.time_ms,
             account: normalized.account,
             region: normalized.region,
-            id: document_id(record, event.index, &normalized.digest),
+            id: document_id(record, event.index, &digest),
         });
     }
 }
 
 /// A hash of position, index in the record and raw event bytes (by their digest).
-fn document_id(record: &Record, index: u32, digest: &[u8; 32]) -> [u8; 16] {
+fn document_id(record: &Record, index: u32, digest: &BodyDigest) -> [u8; 16] {
     let position = &record.position;
     let mut hash = Sha256::new();
     hash.update(position.shard.as_bytes());

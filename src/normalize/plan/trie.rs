@@ -9,6 +9,8 @@ pub(in super::super) struct TrieNode {
     pub(in super::super) slot: usize,
     /// Members of an object that go on.
     pub(in super::super) keys: Vec<KeyStep>,
+    /// A bit for the print of each of them: most keys that go nowhere are known by it.
+    filter: u64,
     /// Elements of an array that go on.
     pub(in super::super) indexes: Vec<(usize, usize)>,
 }
@@ -43,7 +45,9 @@ impl Trie {
         }
         let next = self.add(slots);
         let step = KeyStep { print: print(key.as_bytes(), mode), key: key.into(), node: next };
-        self.nodes.get_mut(node)?.keys.push(step);
+        let node = self.nodes.get_mut(node)?;
+        node.filter |= bit(step.print);
+        node.keys.push(step);
         Some(next)
     }
 
@@ -60,7 +64,7 @@ impl Trie {
     fn add(&mut self, slots: &mut usize) -> usize {
         let slot = *slots;
         *slots = slots.saturating_add(1);
-        self.nodes.push(TrieNode { slot, keys: Vec::new(), indexes: Vec::new() });
+        self.nodes.push(TrieNode { slot, keys: Vec::new(), filter: 0, indexes: Vec::new() });
         self.nodes.len().saturating_sub(1)
     }
 }
@@ -69,8 +73,16 @@ impl TrieNode {
     /// The step for this key of the source.
     pub(in super::super) fn step(&self, key: &str, mode: Keys) -> Option<&KeyStep> {
         let wanted = print(key.as_bytes(), mode);
+        if self.filter & bit(wanted) == 0 {
+            return None;
+        }
         self.keys.iter().find(|step| step.print == wanted && equal(&step.key, key, mode))
     }
+}
+
+/// The bit of a print: its bits are mixed well at the top only.
+const fn bit(print: u64) -> u64 {
+    1 << (print.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58)
 }
 
 /// Whether a key of the source is the key of a path.

@@ -28,6 +28,10 @@ struct Frame {
     keyed: bool,
     /// Its own key in the object around it.
     key: Option<usize>,
+    /// A bit for the print of each key that is written: most keys are known by it to be the first of their kind.
+    seen: [u64; 4],
+    /// Whether equal keys of it were looked for.
+    is_searched: bool,
 }
 
 impl Copier {
@@ -56,16 +60,30 @@ impl Copier {
             let mut key = None;
             if self.frames.last().is_some_and(|frame| frame.keyed) {
                 key = Some(here);
-                here = here.saturating_add(1);
+                here += 1;
             }
-            next = here.saturating_add(1);
+            next = here + 1;
             match nodes.get(here) {
                 Some(Node::Object { .. } | Node::Array { .. }) if !take(here) => next = end(nodes, here),
                 Some(Node::Object { .. }) => {
-                    self.frames.push(Frame { node: here, end: end(nodes, here), keyed: true, key });
+                    self.frames.push(Frame {
+                        node: here,
+                        end: end(nodes, here),
+                        keyed: true,
+                        key,
+                        seen: [0; 4],
+                        is_searched: false,
+                    });
                 }
                 Some(Node::Array { .. }) => {
-                    self.frames.push(Frame { node: here, end: end(nodes, here), keyed: false, key });
+                    self.frames.push(Frame {
+                        node: here,
+                        end: end(nodes, here),
+                        keyed: false,
+                        key,
+                        seen: [0; 4],
+                        is_searched: false,
+                    });
                 }
                 Some(Node::Static(StaticNode::Null)) | None => {}
                 Some(_) if !take(here) => {}
@@ -75,7 +93,8 @@ impl Copier {
                         push_name(out, name);
                     } else {
                         push_comma(out);
-                        self.push_key(nodes, key, out);
+                        let holder = self.frames.len().checked_sub(1);
+                        self.push_key(nodes, key, holder, out);
                     }
                     if let Some(scalar) = scalar(nodes, here) {
                         push_scalar(out, scalar);
@@ -92,18 +111,15 @@ impl Copier {
 
     /// Writes the beginnings of the containers that hold the leaf to be written.
     fn open(&mut self, opened: &mut usize, nodes: &[Node<'_>], name: &[u8], out: &mut Vec<u8>) {
-        while let Some(frame) = self.frames.get(*opened).copied() {
+        while let Some((key, keyed)) = self.frames.get(*opened).map(|frame| (frame.key, frame.keyed)) {
             if *opened == 0 {
                 push_name(out, name);
             } else {
                 push_comma(out);
-                self.push_key(nodes, frame.key, out);
+                self.push_key(nodes, key, opened.checked_sub(1), out);
             }
-            out.push(if frame.keyed { b'{' } else { b'[' });
-            if frame.keyed {
-                self.rename(nodes, frame.node);
-            }
-            *opened = opened.saturating_add(1);
+            out.push(if keyed { b'{' } else { b'[' });
+            *opened += 1;
         }
     }
 
@@ -115,8 +131,17 @@ impl Copier {
         }
     }
 
-    fn push_key(&self, nodes: &[Node<'_>], key: Option<usize>, out: &mut Vec<u8>) {
+    /// Writes a key of the frame of this number, told apart from an equal one that was written before.
+    fn push_key(&mut self, nodes: &[Node<'_>], key: Option<usize>, holder: Option<usize>, out: &mut Vec<u8>) {
         let Some((key, Node::String(text))) = key.and_then(|key| Some((key, nodes.get(key)?))) else { return };
+        if let Some(holder) = holder.and_then(|holder| self.frames.get_mut(holder))
+            && !holder.is_searched
+            && !is_fresh(&mut holder.seen, text.as_bytes())
+        {
+            holder.is_searched = true;
+            let object = holder.node;
+            self.rename(nodes, object);
+        }
         match self.renamed.get(&key) {
             None => push_string(out, text),
             Some(number) => {
@@ -140,19 +165,6 @@ impl Copier {
             _ => "",
         };
         if keys.len() <= PAIRWISE_MAX {
-            // Keys that differ in length or in their last byte, as nearly all do, are told apart without comparing them.
-            let mut seen = 0_u128;
-            let is_fresh = keys.iter().all(|key| {
-                let key = text(*key).as_bytes();
-                let last = key.last().copied().unwrap_or(0);
-                let bit = 1_u128 << (key.len().wrapping_mul(37).wrapping_add(usize::from(last)) % 128);
-                let is_fresh = seen & bit == 0;
-                seen |= bit;
-                is_fresh
-            });
-            if is_fresh {
-                return;
-            }
             let mut rest = keys.as_slice();
             let mut equal = false;
             while let Some((first, others)) = rest.split_first() {
@@ -178,6 +190,23 @@ impl Copier {
             self.renamed.insert(key, number);
         }
     }
+}
+
+/// Whether no key of the same print was seen. Keys that differ in length or in one of three of their bytes, as nearly all
+/// do, are told apart without comparing them.
+fn is_fresh(seen: &mut [u64; 4], key: &[u8]) -> bool {
+    let print = print(key);
+    let Some(word) = seen.get_mut(print / 64) else { return false };
+    let is_fresh = *word & (1 << (print % 64)) == 0;
+    *word |= 1 << (print % 64);
+    is_fresh
+}
+
+/// A number below 256 that equal keys share.
+fn print(key: &[u8]) -> usize {
+    let byte = |at: usize| key.get(at).map_or(0, |byte| usize::from(*byte));
+    let (size, last) = (key.len(), key.last().map_or(0, |byte| usize::from(*byte)));
+    (size * 37 + byte(0) * 7 + byte(size / 2) * 59 + last * 101) % 256
 }
 
 fn push_name(out: &mut Vec<u8>, name: &[u8]) {

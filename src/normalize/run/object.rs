@@ -99,21 +99,20 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
     }
 
     fn member(&mut self, member: &'r Member, presence: &mut Presence) {
+        if let Content::Rule(content) | Content::Rules(content) = &member.content
+            && !self.may_give(&content.0)
+        {
+            return;
+        }
         let mark = self.mark();
         let written = match &member.content {
             Content::Rule(content) => {
                 let (rule, leaf) = &**content;
-                if !self.may_give(rule) {
-                    return;
-                }
                 self.name(member);
                 self.leaf(rule, leaf, member.prefix.get(1..).unwrap_or_default(), mark)
             }
             Content::Rules(content) => {
                 let (rule, leaf) = &**content;
-                if !self.may_give(rule) {
-                    return;
-                }
                 self.name(member);
                 self.leaf_array(rule, leaf)
             }

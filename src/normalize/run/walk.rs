@@ -4,7 +4,7 @@ use simd_json::Node;
 
 use super::super::mapping::ast::{Keys, Step};
 use super::super::plan::{Trie, equal};
-use super::super::tape::{ABSENT, is_there, members, slot_of};
+use super::super::tape::{ABSENT, end, is_there, members, slot_of, span};
 
 /// Fills the slots of a scope from the value at `base`; those of paths that lead nowhere become absent.
 ///
@@ -28,8 +28,11 @@ fn visit(trie: &Trie, step: usize, nodes: &[Node<'_>], at: usize, slots: &mut [u
     *slot = slot_of(at);
     match node {
         Node::Object { .. } if !step.keys.is_empty() => {
-            for (key, value) in members(nodes, at) {
-                let Some(Node::String(key)) = key.and_then(|key| nodes.get(key)) else { continue };
+            let (mut key_at, end) = (at + 1, end(nodes, at));
+            while key_at < end {
+                let value = key_at + 1;
+                let Some(Node::String(key)) = nodes.get(key_at) else { break };
+                key_at = value + span(nodes, value);
                 let Some(next) = step.step(key, trie.keys) else { continue };
                 let before = trie.nodes.get(next.node).and_then(|next| slots.get(next.slot)).copied();
                 if before.is_some_and(|before| before != ABSENT) {

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::mapping::Loaded;
 use super::mapping::ast::{At, Mapping, RuleId, RuleName, Test};
-use super::{Mappings, Normalizer};
+use super::{Mappings, Normalizer, digest};
 use crate::envelope::{Event, Limits, Peeler, Piece};
 use crate::ocsf::{self, Severity};
 
@@ -167,7 +167,7 @@ fn normalize(
     fired: &mut BTreeMap<Arc<str>, BTreeSet<RuleId>>,
 ) -> (Arc<str>, Result<Value, serde_json::Error>) {
     let mut out = Vec::new();
-    let (found, explanation) = normalizer.normalize_explained(event, &mut out);
+    let (found, explanation) = normalizer.normalize_explained(event, &digest(event.body), &mut out);
     if let Some(log_type) = explanation.mapping {
         fired.entry(log_type).or_default().extend(explanation.fired);
     }
