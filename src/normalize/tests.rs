@@ -136,8 +136,18 @@ profiles = ["cloud"]
 keys = "any_initial"
 ignore = [{ path = "zz.h", why = "the test lets it go" }]
 
-[[match]]
+[[match]]                             # with more conditions than a shipped mapping has, so that there is no tie
 "mark" = 1
+"@envelope.source" = { exists = false }
+"@envelope.detail_type" = { exists = false }
+"@envelope.log_group" = { exists = false }
+"@envelope.log_stream" = { exists = false }
+"@envelope.owner" = { exists = false }
+"@envelope.account" = { exists = false }
+"@envelope.region" = { exists = false }
+"@envelope.version" = { exists = false }
+"@envelope.log_event_id" = { exists = false }
+"@envelope.extracted" = { exists = false }
 "no1" = { exists = false }
 "no2" = { exists = false }
 "no3" = { exists = false }
