@@ -14,6 +14,13 @@ profiles = ["cloud"]
 [[match]]
 kind = "alert"
 tool = "own"
+one = { exists = true }
+two = { exists = true }
+three = { exists = true }
+four = { exists = true }
+five = { exists = true }
+six = { exists = true }
+seven = { exists = true }
 eventSource = { exists = false }
 schemaVersion = { exists = false }
 
@@ -77,7 +84,7 @@ fn a_wrong_configuration_is_told_with_place_and_remedy() {
 fn a_wrong_mapping_is_told_with_place_and_the_nearest_name() {
     let config = format!("{SOURCE}{SINK}[normalize]\nmappings = \"maps\"\n");
     let told = tells(&config, &[("maps/own.toml", MAPPING)]);
-    assert!(told.starts_with("siemline: maps/own.toml:17:1: "), "{told}");
+    assert!(told.starts_with("siemline: maps/own.toml:24:1: "), "{told}");
     assert!(told.contains("no attribute `titel`") && told.contains("did you mean `title`"), "{told}");
     let missing = tells(&config, &[]);
     assert!(missing.starts_with("siemline: cannot read the mappings in maps: "), "{missing}");
