@@ -21,6 +21,10 @@ four = { exists = true }
 five = { exists = true }
 six = { exists = true }
 seven = { exists = true }
+eight = { exists = true }
+nine = { exists = true }
+ten = { exists = true }
+eleven = { exists = true }
 eventSource = { exists = false }
 schemaVersion = { exists = false }
 
@@ -84,7 +88,7 @@ fn a_wrong_configuration_is_told_with_place_and_remedy() {
 fn a_wrong_mapping_is_told_with_place_and_the_nearest_name() {
     let config = format!("{SOURCE}{SINK}[normalize]\nmappings = \"maps\"\n");
     let told = tells(&config, &[("maps/own.toml", MAPPING)]);
-    assert!(told.starts_with("siemline: maps/own.toml:24:1: "), "{told}");
+    assert!(told.starts_with("siemline: maps/own.toml:28:1: "), "{told}");
     assert!(told.contains("no attribute `titel`") && told.contains("did you mean `title`"), "{told}");
     let missing = tells(&config, &[]);
     assert!(missing.starts_with("siemline: cannot read the mappings in maps: "), "{missing}");
