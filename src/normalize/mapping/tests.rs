@@ -484,8 +484,9 @@ fn matches_of_equal_weight_must_exclude_each_other() {
             Err(errors) => errors.0.iter().map(ToString::to_string).collect(),
         }
     };
-    let told =
-        ["r.toml:6:1: this match and the one at l.toml:6:1 have equally many conditions and do not exclude each other"];
+    let told = [
+        "r.toml:6:1: this match and the one at l.toml:6:1 have equally many conditions and do not exclude each other: give one of them a condition more, such as a key that must exist",
+    ];
     for (left, right, is_tied) in [
         ("a = 1", "b = 1", true),
         ("a = 1", "a = 2", false),

@@ -37,7 +37,8 @@ fn pairs<'m>(earlier: &'m Mapping, later: &'m Mapping) -> impl Iterator<Item = (
 fn tie(first: &Match, second: &Match) -> Error {
     let at = &first.at;
     let words = format!(
-        "this match and the one at {}:{}:{} have equally many conditions and do not exclude each other",
+        "this match and the one at {}:{}:{} have equally many conditions and do not exclude each other: \
+         give one of them a condition more, such as a key that must exist",
         at.file, at.line, at.column,
     );
     Error::new(&second.at, words)
