@@ -2,6 +2,8 @@
 
 use simd_json::{Node, StaticNode};
 
+use super::mapping::ast::Constant;
+
 /// Levels of nesting that are parsed; a deeper subtree is kept as the text of itself. An embedded document may have as
 /// many again and the output adds a few, so that it stays below the 128 levels at which common readers give up.
 pub(super) const DEPTH_MAX: usize = 56;
@@ -54,6 +56,16 @@ pub(super) fn scalar<'a>(nodes: &[Node<'a>], at: usize) -> Option<Scalar<'a>> {
         Node::Static(StaticNode::F64(number)) => Some(Scalar::Float(number)),
         Node::Static(StaticNode::Bool(value)) => Some(Scalar::Boolean(value)),
         _ => None,
+    }
+}
+
+/// A mapping's constant as a leaf.
+pub(super) fn scalar_of(constant: &Constant) -> Scalar<'_> {
+    match constant {
+        Constant::Text(text) => Scalar::Text(text),
+        Constant::Integer(number) => Scalar::Integer(*number),
+        Constant::Float(number) => Scalar::Float(*number),
+        Constant::Boolean(value) => Scalar::Boolean(*value),
     }
 }
 

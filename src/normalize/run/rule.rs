@@ -8,7 +8,7 @@ use super::super::explain::{Trace, push_indexed};
 use super::super::json::{push_comma, push_hex, push_string};
 use super::super::mapping::ast::{Constant, Cut, Kind};
 use super::super::plan::{Fallback, Leaf, Map, Path, Piece, Place, Role, Rule, Source};
-use super::super::tape::{Scalar, any_leaf, members};
+use super::super::tape::{Scalar, any_leaf, members, scalar_of};
 use super::place::Found;
 use super::{FREE, Gathered, LEFT, Mark, OBSERVABLES_MAX, Run, Splice, TYPED};
 
@@ -500,15 +500,6 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
             Role::None | Role::Activity | Role::Severity | Role::Time => {}
         }
         Some(fitted)
-    }
-}
-
-fn scalar_of(constant: &Constant) -> Scalar<'_> {
-    match constant {
-        Constant::Text(text) => Scalar::Text(text),
-        Constant::Integer(number) => Scalar::Integer(*number),
-        Constant::Float(number) => Scalar::Float(*number),
-        Constant::Boolean(value) => Scalar::Boolean(*value),
     }
 }
 
