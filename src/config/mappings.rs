@@ -12,8 +12,9 @@ use crate::ocsf::Table;
 ///
 /// With every mistake found, one a line: file, line, column and remedy.
 pub fn mappings(directory: Option<&Path>) -> Result<Mappings, String> {
-    let Loaded { log_types, base } = loaded(directory)?;
-    Mappings::compile(log_types, base, Table::v1_8()).map_err(|errors| {
+    let Loaded { log_types, base, projections } = loaded(directory)?;
+    let compiled = Mappings::compile(log_types, base, Table::v1_8());
+    compiled.and_then(|mappings| mappings.with_projections(projections)).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         lines.join("\n")
     })

@@ -17,6 +17,8 @@ mod json;
 pub mod mapping;
 mod normalizer;
 mod plan;
+mod project;
+mod projection;
 mod repair;
 mod run;
 pub mod selftest;
@@ -32,6 +34,8 @@ use std::sync::Arc;
 pub use explain::{Explanation, Leaves, Written};
 pub use normalizer::Normalizer;
 pub use plan::{Error, Mappings};
+pub use project::Projector;
+pub use projection::Projection;
 use sha2::{Digest as _, Sha256};
 
 /// SHA-256 of an event's body: what tells two versions of one finding apart in `metadata.uid`, and part of the id under

@@ -37,7 +37,7 @@ pub struct Normalizer {
 
 /// A string of the event that may hold JSON.
 #[derive(Clone, Debug)]
-struct Embedded {
+pub(super) struct Embedded {
     /// Which `[[parse]]` named it.
     number: usize,
     node: usize,
@@ -55,11 +55,11 @@ impl std::fmt::Debug for Normalizer {
 }
 
 /// Where the parts of one event are put; everything but the tape, whose lifetime is that of the event.
-struct Desk<'d> {
-    mappings: &'d Mappings,
-    parser: &'d mut ParserBuffers,
-    buffers: &'d mut Buffers,
-    embedded: &'d mut Vec<Embedded>,
+pub(super) struct Desk<'d> {
+    pub(super) mappings: &'d Mappings,
+    pub(super) parser: &'d mut ParserBuffers,
+    pub(super) buffers: &'d mut Buffers,
+    pub(super) embedded: &'d mut Vec<Embedded>,
 }
 
 /// The event as the plans see it.
@@ -166,7 +166,12 @@ struct Made {
 }
 
 /// Parses `text` in `buffer`, where strings are unescaped in place.
-fn parse<'b>(text: &[u8], buffer: &'b mut Vec<u8>, parser: &mut ParserBuffers, tape: Tape<'_>) -> Result<Tape<'b>, ()> {
+pub(super) fn parse<'b>(
+    text: &[u8],
+    buffer: &'b mut Vec<u8>,
+    parser: &mut ParserBuffers,
+    tape: Tape<'_>,
+) -> Result<Tape<'b>, ()> {
     buffer.clear();
     buffer.extend_from_slice(text);
     buffer.resize(text.len().saturating_add(INPUT_PADDING), 0);
@@ -317,7 +322,7 @@ impl<'d> Desk<'d> {
     }
 
     /// Finds the nodes of every path from the root, and lets go what may go.
-    fn begin<T: Trace>(&mut self, plan: &Plan, nodes: &[Node<'_>], trace: &mut T) {
+    pub(super) fn begin<T: Trace>(&mut self, plan: &Plan, nodes: &[Node<'_>], trace: &mut T) {
         self.begin_scope(plan, nodes);
         let buffers = &mut *self.buffers;
         for ignore in &plan.ignores {

@@ -30,6 +30,8 @@ pub(in super::super) enum Type {
     Email,
     Uuid,
     Timestamp,
+    /// A time as text.
+    Date,
     Integer {
         min: i64,
         max: i64,
@@ -45,7 +47,7 @@ impl Type {
         match self {
             Self::Text { .. } | Self::Mac | Self::Email | Self::Uuid => Kind::String,
             Self::Ip => Kind::Ip,
-            Self::Timestamp => Kind::Timestamp,
+            Self::Timestamp | Self::Date => Kind::Timestamp,
             Self::Integer { .. } => Kind::Integer,
             Self::Float => Kind::Float,
             Self::Boolean => Kind::Boolean,
@@ -119,6 +121,10 @@ pub(in super::super) fn fit(value: Value<'_>, target: Type, out: &mut Vec<u8>) -
         }
         (Type::Timestamp, Value::Scalar(Scalar::Integer(number))) => {
             json::push_i64(out, number);
+            Some(Fitted { number: Some(number), lossy: false })
+        }
+        (Type::Date, Value::Scalar(Scalar::Integer(number))) => {
+            time::push(number, out);
             Some(Fitted { number: Some(number), lossy: false })
         }
         (Type::Integer { min, max }, Value::Scalar(scalar)) => {

@@ -37,6 +37,8 @@ pub(super) struct Plan {
     pub(super) layout: Option<Layout>,
     pub(super) matches: Vec<Match>,
     pub(super) names: Vec<RuleName>,
+    /// `"unmapped":`, the name of the member that holds what no rule took.
+    pub(super) rest: Box<[u8]>,
 }
 
 /// A base and the paths from it.
@@ -191,6 +193,7 @@ pub(super) struct Rule {
     pub(super) kind: Option<Kind>,
     pub(super) default: Option<Box<Fallback>>,
     pub(super) keep: bool,
+    pub(super) distinct: bool,
 }
 
 #[derive(Debug)]
@@ -204,11 +207,21 @@ pub(super) enum Source {
     First(Box<[Path]>),
     All(Box<[Path]>),
     Constant(Constant),
+    Constants(Box<[Constant]>),
     Template(Box<[Piece]>),
     Cases(Box<[(Conditions, Rule)]>),
     Part(Box<Block>),
+    Each(Box<Each>),
     Rest(Path),
     Uid(Box<[Path]>),
+}
+
+/// A rule for each member of a list.
+#[derive(Debug)]
+pub(super) struct Each {
+    pub(super) base: Base,
+    pub(super) only: Conditions,
+    pub(super) rule: Rule,
 }
 
 #[derive(Debug)]

@@ -222,7 +222,7 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
     }
 
     /// Pushes the nodes a block is to stand on, one after the other.
-    fn gather_base(&mut self, base: &'r Base) -> usize {
+    pub(super) fn gather_base(&mut self, base: &'r Base) -> usize {
         let begin = match &base.path.place {
             Place::Tape { .. } => self.gather(&base.path),
             _ => self.buffers.gathered.len(),
@@ -245,7 +245,7 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
     }
 
     /// Makes a node the base: finds the node of every path below it.
-    fn enter(&mut self, base: &'r Base, gathered: Gathered) {
+    pub(super) fn enter(&mut self, base: &'r Base, gathered: Gathered) {
         let node = gathered.node;
         let Some(scope) = self.plan.scopes.get(base.scope) else { return };
         fill(&scope.trie, self.nodes, node, &mut self.buffers.slots);

@@ -1,5 +1,7 @@
 //! One rule: from its source through its conversions into the output.
 
+use std::ops::Range;
+
 use sha2::{Digest, Sha256};
 use simd_json::Node;
 
@@ -50,6 +52,7 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
                 rule.default.is_some() || paths.iter().any(|path| self.may_be_there(path))
             }
             Source::Rest(path) => self.may_be_there(path),
+            Source::Each(each) => rule.default.is_some() || self.may_be_there(&each.base.path),
             _ => true,
         }
     }
@@ -105,7 +108,11 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
         let numbers = self.buffers.numbers.len();
         self.buffers.scratch.push(b'[');
         self.buffers.indices.push(0);
+        let begin = self.buffers.scratch.len();
         let from_event = self.array_rule(rule, leaf);
+        if rule.distinct {
+            self.distinct(begin);
+        }
         let count = self.buffers.indices.pop().unwrap_or(0);
         self.buffers.scratch.push(b']');
         let mut sibling = 0;
@@ -131,6 +138,36 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
         (count > 0).then_some(Given { sibling, from_event, is_rest: false })
     }
 
+    /// Sorts the elements written since `begin`, and leaves each once. They are leaves: only a string may hold a comma.
+    fn distinct(&mut self, begin: usize) {
+        let super::Buffers { scratch, aux, pieces, .. } = &mut *self.buffers;
+        aux.clear();
+        aux.extend_from_slice(scratch.get(begin..).unwrap_or_default());
+        scratch.truncate(begin);
+        pieces.clear();
+        let (mut start, mut quoted, mut escaped) = (0, false, false);
+        for (at, byte) in aux.iter().enumerate() {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => quoted = !quoted,
+                b',' if !quoted => {
+                    pieces.push(start..at);
+                    start = at + 1;
+                }
+                _ => {}
+            }
+        }
+        pieces.push(start..aux.len());
+        let text = |piece: &Range<usize>| aux.get(piece.clone()).unwrap_or_default();
+        pieces.sort_unstable_by(|a, b| text(a).cmp(text(b)));
+        pieces.dedup_by(|a, b| text(a) == text(b));
+        for piece in pieces.iter() {
+            push_comma(scratch);
+            scratch.extend_from_slice(text(piece));
+        }
+    }
+
     /// Appends the elements that a rule gives; the flag says whether one came from the event.
     fn array_rule(&mut self, rule: &'r Rule, leaf: &'r Leaf) -> bool {
         let before = self.buffers.indices.last().copied();
@@ -145,6 +182,22 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
                         break;
                     }
                 }
+            }
+            Source::Constants(constants) => {
+                for constant in constants {
+                    self.begin_element(|run| run.constant(rule, leaf, constant));
+                }
+            }
+            Source::Each(each) => {
+                let begin = self.gather_base(&each.base);
+                for at in begin..self.buffers.gathered.len() {
+                    let Some(member) = self.buffers.gathered.get(at).copied() else { break };
+                    self.enter(&each.base, member);
+                    if self.holds(&each.only) {
+                        from_event |= self.array_rule(&each.rule, leaf) || !each.only.0.is_empty();
+                    }
+                }
+                self.buffers.gathered.truncate(begin);
             }
             Source::Cases(arms) => {
                 for (when, arm) in arms {
@@ -228,6 +281,7 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
                 self.value(rule, leaf, path, found, &mut missed)
             }),
             Source::Constant(constant) => self.constant(rule, leaf, constant),
+            Source::Constants(constants) => constants.first().and_then(|first| self.constant(rule, leaf, first)),
             Source::Template(pieces) => self.template(rule, leaf, pieces),
             Source::Cases(arms) => arms.iter().find_map(|(when, arm)| {
                 let gave = if self.holds(when) { self.rule(arm, leaf) } else { None }?;
@@ -238,6 +292,20 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
                 let presence = self.part(part)?;
                 self.trace.wrote(rule.id, &leaf.target, &self.buffers.indices, None);
                 Some(Gave { from_event: presence.stands(), ..Gave::default() })
+            }
+            Source::Each(each) => {
+                let begin = self.gather_base(&each.base);
+                let mut gave = None;
+                for at in begin..self.buffers.gathered.len() {
+                    let Some(member) = self.buffers.gathered.get(at).copied() else { break };
+                    self.enter(&each.base, member);
+                    gave = if self.holds(&each.only) { self.rule(&each.rule, leaf) } else { None };
+                    if gave.is_some() {
+                        break;
+                    }
+                }
+                self.buffers.gathered.truncate(begin);
+                gave.map(|gave| Gave { from_event: gave.from_event || !each.only.0.is_empty(), ..gave })
             }
             Source::Rest(path) => self.rest(rule, leaf, path),
             Source::Uid(paths) => self.uid(rule, leaf, paths),
