@@ -14,6 +14,7 @@ use crate::ocsf::Table;
 pub fn test(directory: Option<&Path>, coverage: bool) -> Result<u8, End> {
     let loaded = config::loaded(directory).map_err(End::usage)?;
     let compiled = Mappings::compile(loaded.log_types.clone(), loaded.base.clone(), Table::v1_8());
+    let compiled = compiled.and_then(|mappings| mappings.with_projections(loaded.projections.clone()));
     let compiled = compiled.map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         End::usage(lines.join("\n"))

@@ -32,8 +32,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub use explain::{Explanation, Leaves, Written};
+pub use mapping::ast::SiemNames;
 pub use normalizer::Normalizer;
-pub use plan::{Error, Mappings};
+pub use plan::{Error, Mappings, NamesOfLogTypes};
 pub use project::Projector;
 pub use projection::Projection;
 use sha2::{Digest as _, Sha256};

@@ -97,8 +97,12 @@ impl Projector {
             digest: &BodyDigest::default(),
         };
         let mut run = Run::new(input, buffers, trace);
-        if run.cases(out).is_none() && run.last_resort(out).is_none() {
+        if run.cases(out).is_none() {
+            // No case takes it: all of it is the rest.
+            out.push(b'{');
+            out.extend_from_slice(&plan.rest);
             out.extend_from_slice(ocsf);
+            out.push(b'}');
         }
         *tape = nodes.reset();
     }

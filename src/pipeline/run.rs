@@ -107,6 +107,7 @@ impl House {
             mappings,
             limits: settings.limits,
             wants_raw: settings.wants_raw(),
+            projections: settings.sinks.iter().map(|(_, sink)| sink.format.projection()).collect(),
             routes: settings.routes.clone(),
             dead_letters,
             budget: budget.clone(),

@@ -14,7 +14,7 @@ use crate::budget::Budget;
 use crate::delivery::{Block, DeadLetter, DeadLetters as _, DeadReason, Ledger, Parcel, Row, What};
 use crate::envelope::{Event, Limits, Peeler, Piece, Refusal};
 use crate::metric::EventMeter;
-use crate::normalize::{self, BodyDigest, Mappings, Normalizer};
+use crate::normalize::{self, BodyDigest, Mappings, Normalizer, Projection, Projector};
 use crate::record::{Chunk, Record};
 use crate::route::{Decision, Facts, Routes};
 
@@ -28,6 +28,8 @@ pub struct Shared {
     pub limits: Limits,
     /// Whether a sink wants the events as AWS wrote them.
     pub wants_raw: bool,
+    /// The vocabulary that each lane wants, in the order of the lanes; `None` for OCSF and raw.
+    pub projections: Vec<Option<Projection>>,
     /// Which events go where.
     pub routes: Routes,
     /// Where broken records go.
@@ -49,6 +51,7 @@ pub struct Worker {
     runtime: Handle,
     peeler: Peeler,
     normalizer: Normalizer,
+    projector: Projector,
 }
 
 /// What a chunk became, before it is shared.
@@ -64,7 +67,8 @@ impl Worker {
     pub fn new(shared: Arc<Shared>, lanes: Vec<mpsc::Sender<Parcel>>, runtime: Handle) -> Self {
         let peeler = Peeler::new(shared.limits);
         let normalizer = Normalizer::new(Arc::clone(&shared.mappings));
-        Self { shared, lanes, runtime, peeler, normalizer }
+        let projector = Projector::new(Arc::clone(&shared.mappings));
+        Self { shared, lanes, runtime, peeler, normalizer, projector }
     }
 
     /// Works until no more chunks can come. Blocks its thread: it runs on one of its own.
@@ -79,6 +83,7 @@ impl Worker {
                 tracing::error!("a worker failed on a chunk, which is read again");
                 self.peeler = Peeler::new(self.shared.limits);
                 self.normalizer = Normalizer::new(Arc::clone(&self.shared.mappings));
+                self.projector = Projector::new(Arc::clone(&self.shared.mappings));
             }
         }
     }
@@ -97,9 +102,12 @@ impl Worker {
             }
         }
         draft.block.records = records;
-        let made = draft.block.ocsf.len() + draft.block.raw.len();
-        draft.block.charges.push(self.shared.budget.charge(made));
+        draft.block.names = Arc::clone(self.shared.mappings.siem_names());
         let routed = self.route(&mut draft);
+        self.project(&routed, &mut draft.block);
+        let projected: usize = draft.block.projected.iter().map(Vec::len).sum();
+        let made = draft.block.ocsf.len() + draft.block.raw.len() + projected;
+        draft.block.charges.push(self.shared.budget.charge(made));
         let Draft { block, letters, tally, filtered } = draft;
         self.shared.events.filtered.add(filtered);
         self.shared.tally.lock().unwrap_or_else(PoisonError::into_inner).add(tally);
@@ -171,6 +179,32 @@ impl Worker {
         routed
     }
 
+    /// Projects every row to the vocabularies that its lanes want: once each, however many lanes want it.
+    fn project(&mut self, routed: &[Vec<u32>], block: &mut Block) {
+        let Block { ocsf, projected, rows, .. } = block;
+        for (rows_of_lane, projection) in routed.iter().zip(&self.shared.projections) {
+            let Some((projection, documents)) =
+                projection.and_then(|projection| Some((projection, projected.get_mut(projection.number())?)))
+            else {
+                continue;
+            };
+            for number in rows_of_lane {
+                let row = usize::try_from(*number).ok().and_then(|number| rows.get_mut(number));
+                let Some(Row { ocsf: document, log_type, projected, .. }) = row else { continue };
+                let (Some(place), Some(document)) =
+                    (projected.get_mut(projection.number()), ocsf.get(document.clone()))
+                else {
+                    continue;
+                };
+                if place.start == place.end {
+                    let begin = documents.len();
+                    self.projector.project(projection, document, log_type, documents);
+                    *place = begin..documents.len();
+                }
+            }
+        }
+    }
+
     fn bury(&self, block: &Arc<Block>, letters: Vec<(What, DeadReason, Refusal)>) {
         let now = (self.shared.clock)();
         let count = letters.len();
@@ -197,6 +231,8 @@ impl Draft {
             records: Vec::new(),
             ocsf: Vec::new(),
             raw: Vec::new(),
+            projected: Default::default(),
+            names: Arc::default(),
             rows: Vec::with_capacity(records),
             charges: Vec::new(),
             ledger: Ledger::default(),
@@ -249,6 +285,7 @@ impl Rows for Normalizer {
             index: event.index,
             ocsf: ocsf_start..draft.block.ocsf.len(),
             raw: raw_start..draft.block.raw.len(),
+            projected: [const { 0..0 }; Projection::ALL.len()],
             log_type: normalized.log_type,
             severity_id: normalized.severity_id,
             time_ms: normalized.time_ms,

@@ -1,6 +1,6 @@
 //! All mappings together, and the detector that tells which one an event is for.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::Projection;
@@ -33,8 +33,30 @@ pub struct Mappings {
     pub(in super::super) passed: Arc<str>,
     /// The plans of the projections that there are, by their numbers.
     pub(in super::super) projections: [Option<Plan>; Projection::ALL.len()],
-    /// What SIEMs call the log types.
-    siem_names: HashMap<Arc<str>, SiemNames>,
+    siem_names: Arc<NamesOfLogTypes>,
+}
+
+/// What SIEMs call the log types, by log type.
+#[derive(Clone, Debug, Default)]
+pub struct NamesOfLogTypes(BTreeMap<Arc<str>, SiemNames>);
+
+impl NamesOfLogTypes {
+    /// What SIEMs call a log type in its raw form; `None` for one that has no mapping of its own.
+    #[must_use]
+    pub fn get(&self, log_type: &str) -> Option<&SiemNames> {
+        self.0.get(log_type)
+    }
+
+    /// All log types, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &SiemNames)> {
+        self.0.iter().map(|(log_type, names)| (&**log_type, names))
+    }
+}
+
+impl FromIterator<(Arc<str>, SiemNames)> for NamesOfLogTypes {
+    fn from_iter<I: IntoIterator<Item = (Arc<str>, SiemNames)>>(names: I) -> Self {
+        Self(names.into_iter().collect())
+    }
 }
 
 /// The slots of the detector by which an event that already is OCSF is known.
@@ -60,7 +82,7 @@ impl Mappings {
         let mut detector = Compiler::new(table, Keys::Exact);
         detector.begin_scope(Keys::AnyInitial);
         let mut plans = Vec::new();
-        let mut siem_names = HashMap::new();
+        let mut siem_names = BTreeMap::new();
         for mapping in mappings {
             siem_names.insert(Arc::clone(&mapping.log_type), mapping.names.clone());
             let mut matches = Vec::new();
@@ -101,7 +123,7 @@ impl Mappings {
                 version: table.version(),
                 passed: Arc::from("ocsf"),
                 projections: [const { None }; Projection::ALL.len()],
-                siem_names,
+                siem_names: Arc::new(NamesOfLogTypes(siem_names)),
             }),
             _ => Err(errors),
         }
@@ -128,10 +150,10 @@ impl Mappings {
         if errors.is_empty() { Ok(self) } else { Err(errors) }
     }
 
-    /// What SIEMs call a log type in its raw form; `None` for one that has no mapping of its own.
+    /// What SIEMs call the log types.
     #[must_use]
-    pub fn siem_names(&self, log_type: &str) -> Option<&SiemNames> {
-        self.siem_names.get(log_type)
+    pub fn siem_names(&self) -> &Arc<NamesOfLogTypes> {
+        &self.siem_names
     }
 
     /// The log types, the base mapping's last.

@@ -13,7 +13,7 @@ use super::text::Layout;
 use crate::envelope::Field;
 
 pub(super) use mappings::Passed;
-pub use mappings::{Error, Mappings};
+pub use mappings::{Error, Mappings, NamesOfLogTypes};
 pub(super) use trie::{Trie, equal};
 
 /// Blocks, parts and targets within each other; deeper mappings do not compile. It bounds the recursion of a run.

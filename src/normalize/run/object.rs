@@ -293,8 +293,10 @@ impl Object {
             && self.just_one.iter().all(|one| (present & one).is_power_of_two())
     }
 
-    /// As [`Self::is_met`] for the object of a class, which may hold nothing but constants.
+    /// As [`Self::is_met`] for the object of a class, which may hold nothing but constants, or nothing where nothing is asked
+    /// for.
     pub(super) fn is_complete(&self, presence: Presence) -> bool {
-        self.is_met(Presence { from_event: true, ..presence })
+        let asks_nothing = self.required == 0 && self.at_least_one.is_empty() && self.just_one.is_empty();
+        self.is_met(Presence { from_event: true, ..presence }) || (presence.present == 0 && asks_nothing)
     }
 }
