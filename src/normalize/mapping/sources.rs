@@ -57,6 +57,8 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("aws/cloudtrail_digest.toml", include_str!("../../../mappings/aws/cloudtrail_digest.toml")),
     ("aws/cloudtrail_insight.tests.toml", include_str!("../../../mappings/aws/cloudtrail_insight.tests.toml")),
     ("aws/cloudtrail_insight.toml", include_str!("../../../mappings/aws/cloudtrail_insight.toml")),
+    ("aws/cloudtrail_lake.tests.toml", include_str!("../../../mappings/aws/cloudtrail_lake.tests.toml")),
+    ("aws/cloudtrail_lake.toml", include_str!("../../../mappings/aws/cloudtrail_lake.toml")),
     ("aws/cloudwatch_alarm.tests.toml", include_str!("../../../mappings/aws/cloudwatch_alarm.tests.toml")),
     ("aws/cloudwatch_alarm.toml", include_str!("../../../mappings/aws/cloudwatch_alarm.toml")),
     ("aws/config.tests.toml", include_str!("../../../mappings/aws/config.tests.toml")),
