@@ -76,7 +76,7 @@ fn raw_events_are_json_or_text() {
         let (told, rest) = text.split_at(text.rfind(",\"time\":1.000,").unwrap());
         assert_eq!(told, event);
         assert_eq!(rest.matches('\n').count(), 1, "{rest}");
-        assert!(rest.contains(r#""sourcetype":"aws:cloudwatch:guardduty""#), "{rest}");
+        assert!(rest.contains(r#""sourcetype":"aws:findings""#), "{rest}");
     }
     let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
     assert!(framed(&json!({ "format": "raw" }), "{}", deep.as_bytes(), 0).contains(&deep));
