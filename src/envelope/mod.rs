@@ -17,6 +17,7 @@ mod document;
 mod eventbridge;
 mod findings;
 mod gzip;
+pub mod kpl;
 mod layer;
 mod limits;
 mod lines;

@@ -385,3 +385,4 @@ fn text_that_looks_like_zlib() {
 }
 
 mod hostile;
+mod kpl;
