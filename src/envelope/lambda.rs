@@ -10,6 +10,10 @@ use super::scan::{self, Members};
 /// The services whose records are taken one by one.
 const SOURCES: [&[u8]; 4] = [b"aws:kinesis", b"aws:sns", b"aws:sqs", b"aws:s3"];
 
+/// What an event of Kinesis says beside its records where the function counts in windows ("Using tumbling windows").
+const BESIDE: [&[u8]; 6] =
+    [b"window", b"state", b"shardId", b"eventSourceARN", b"isFinalInvokeForWindow", b"isWindowTerminatedEarly"];
+
 /// A function's event, or one record of it.
 pub(super) fn recognise<'d>(document: &Document<'d>) -> Option<Envelope<'d>> {
     records(document)
@@ -19,10 +23,10 @@ pub(super) fn recognise<'d>(document: &Document<'d>) -> Option<Envelope<'d>> {
 }
 
 fn records<'d>(document: &Document<'d>) -> Option<Envelope<'d>> {
-    if document.members.all().len() != 1 {
+    let array = document.part("Records")?;
+    if document.keys().filter(|key| !BESIDE.contains(key)).count() != 1 {
         return None;
     }
-    let array = document.part("Records")?;
     scan::objects_in(array.bytes).filter(|count| *count > 0)?;
     let mut is_known = false;
     let start = scan::blanks(array.bytes, 1);

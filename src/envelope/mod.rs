@@ -41,6 +41,7 @@ pub use context::{Context, Field};
 pub use limits::Limits;
 pub use peel::{Peeled, Peeler};
 pub use piece::{Complaint, Oddity, Piece, Refusal};
+pub(crate) use scan::members_of;
 
 /// One occurrence: the bytes of the event, free of its envelopes, and what the envelopes told about it.
 #[derive(Clone, Copy, Debug)]

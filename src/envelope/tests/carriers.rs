@@ -106,6 +106,8 @@ fn lambda() {
         notification("{\"b\":2}")
     );
     check(records(&[published]), &[r#"json {"b":2}"#]);
+    let windowed = records(&[streamed("{}")]).replace("{\"Records\"", "{\"window\":{},\"state\":{},\"Records\"");
+    check(windowed, &[&format!("json {{}} {ARRIVED}")]);
     // A time that is no decimal number is not told; unpadded base64 and escaped slashes are read.
     check(streamed("{}").replace("1700000000.25", "1.7E9"), &["json {}"]);
     let unpadded = streamed("").replace("\"data\":\"\"", &format!("\"data\":\"{}\"", STANDARD_NO_PAD.encode("{}")));
