@@ -1,15 +1,22 @@
 //! The engine on the mappings that ship: every `[[test]]` of every mapping comes out as it says.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
 
 use super::mapping::Sources;
+use super::mapping::ast::Mapping;
 use super::{Mappings, Normalized, Normalizer, digest};
 use crate::envelope::{Limits, Peeler, Piece};
 use crate::ocsf::Table;
 
-pub(super) fn embedded() -> (Arc<Mappings>, Vec<super::mapping::ast::Mapping>) {
+/// The shipped mappings, compiled once for all tests, and as they were read.
+pub(super) fn embedded() -> (Arc<Mappings>, Vec<Mapping>) {
+    static EMBEDDED: LazyLock<(Arc<Mappings>, Vec<Mapping>)> = LazyLock::new(compile_embedded);
+    EMBEDDED.clone()
+}
+
+fn compile_embedded() -> (Arc<Mappings>, Vec<Mapping>) {
     let loaded = Sources::embedded().load(Table::v1_8()).unwrap_or_else(|errors| panic!("{errors}"));
     let all = loaded.log_types.iter().chain([&loaded.base]).cloned().collect();
     let mappings = Mappings::compile(loaded.log_types, loaded.base, Table::v1_8());
@@ -123,7 +130,9 @@ fn compare(path: &str, expect: &Value, found: &Value, lines: &mut Vec<String>) {
     }
 }
 
+mod generated;
 mod pass;
+mod ways;
 
 mod laws {
     use super::*;
@@ -308,10 +317,10 @@ needs = ["ip"]
     }
 
     /// A document in which no object has a key twice.
-    struct Unique;
+    pub(super) struct Unique;
 
     impl Unique {
-        fn check<'d, D: serde::Deserializer<'d>>(from: D) -> Result<(), D::Error> {
+        pub(super) fn check<'d, D: serde::Deserializer<'d>>(from: D) -> Result<(), D::Error> {
             from.deserialize_any(Self)
         }
     }
