@@ -217,7 +217,13 @@ impl Bench<'_> {
         for written in &explanation.written {
             let source = written.source.as_deref().unwrap_or("(constant)");
             match rules.get(usize::try_from(written.rule.0).unwrap_or(usize::MAX)) {
-                Some(rule) => eprintln!("  {} <- {source}  ({}:{})", written.target, rule.at.file, rule.at.line),
+                Some(rule) if rule.label == written.target => {
+                    eprintln!("  {} <- {source}  ({}:{})", written.target, rule.at.file, rule.at.line);
+                }
+                Some(rule) => {
+                    let (target, label, at) = (&written.target, &rule.label, &rule.at);
+                    eprintln!("  {target} <- {source}  ({}:{} {label})", at.file, at.line);
+                }
                 None => eprintln!("  {} <- {source}", written.target),
             }
         }

@@ -95,6 +95,33 @@ fn an_event_comes_out_the_same_whatever_came_before() {
     }
 }
 
+/// Guards that events from before and after an update can be told apart: each names its mapping, and siemline's version or
+/// the mapping's own.
+#[test]
+fn an_event_names_the_mapping_that_wrote_it() {
+    let own = "[mapping]\nlog_type = \"acme.x\"\nversion = \"7\"\nclass = \"base_event\"\nprofiles = [\"cloud\"]\n[[match]]\nacme = 1\n\
+               [set]\ntime = \"t\"\nseverity_id = { value = 1 }\n\"metadata.product.name\" = { value = \"P\" }\n";
+    let sources = Sources::embedded().with_directory(vec![("own.toml".to_owned(), own.to_owned())]);
+    let loaded = sources.load(Table::v1_8()).unwrap_or_else(|errors| panic!("{errors}"));
+    let mappings = Mappings::compile(loaded.log_types, loaded.base, Table::v1_8()).expect("it compiles");
+    let (mut normalizer, mut peeler) = (Normalizer::new(Arc::new(mappings)), Peeler::new(Limits::default()));
+    let product = serde_json::json!({ "name": "siemline", "version": env!("CARGO_PKG_VERSION") });
+    for (record, expect) in [
+        (r#"{"acme":1,"t":1}"#, serde_json::json!({ "name": "acme.x", "uid": "acme.x@7", "product": product })),
+        (r#"{"other":1}"#, serde_json::json!({ "name": "base", "product": product })),
+    ] {
+        let peeled = peeler.peel(record.as_bytes(), None).expect("the record peels");
+        for piece in peeled.pieces() {
+            let Piece::Event(event) = piece else { panic!("an event") };
+            let mut out = Vec::new();
+            normalizer.normalize(&event, &digest(event.body), &mut out);
+            let output: Value = serde_json::from_slice(&out).expect("JSON");
+            assert_eq!(output["metadata"]["transformation_info_list"], serde_json::json!([expect]));
+            assert_eq!(crate::ocsf::validate(&output), []);
+        }
+    }
+}
+
 /// Tells where two documents differ; observables are a set.
 fn compare(path: &str, expect: &Value, found: &Value, lines: &mut Vec<String>) {
     match (expect, found) {

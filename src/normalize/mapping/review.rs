@@ -117,8 +117,8 @@ fn path_text(path: &Path) -> String {
         match step {
             Step::Key(key) if text.is_empty() => text.push_str(key),
             Step::Key(key) => text.extend([".", key]),
-            Step::Index(index) => text.push_str(&format!("[{index}]")),
-            Step::From(index) => text.push_str(&format!("[{index}..]")),
+            Step::Index(index) => text.extend(["[", &index.to_string(), "]"]),
+            Step::From(index) => text.extend(["[", &index.to_string(), "..]"]),
             Step::Each => text.push_str("[]"),
         }
     }

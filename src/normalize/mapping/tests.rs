@@ -539,8 +539,8 @@ fn a_mapping_of_ones_own_wins_and_it_is_said() {
     let waf = Sources::embedded().load(crate::ocsf::Table::v1_8()).expect("sound").log_types;
     let waf = waf.iter().find(|mapping| &*mapping.log_type == "aws.waf").expect("it ships");
     let conditions = waf.matches[0].when.0.len();
-    let keys: String = (0..conditions).map(|number| format!("k{number} = {{ exists = true }}\n")).collect();
-    let (said, log_types) = notes(&[("own.toml", own("acme.door", &format!("[[match]]\n{keys}")))]);
+    let keys: Vec<String> = (0..conditions).map(|number| format!("k{number} = {{ exists = true }}")).collect();
+    let (said, log_types) = notes(&[("own.toml", own("acme.door", &format!("[[match]]\n{}", keys.join("\n"))))]);
     assert!(said.iter().any(|note| note.starts_with("own.toml:7: tie: the shipped match of `aws.waf`")), "{said:#?}");
     assert!(said.iter().any(|note| note == "own.toml:6: ignored: `acme.door` lets `a.b` go: it is noise"), "{said:#?}");
     assert_eq!(&*log_types[0].log_type, "acme.door", "the first of two with equal right takes the event");
