@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::Projection;
-use super::ast::{At, Base, Body, Case, Ignore, Keys, Mapping, Match, Parse, Path, SiemNames, Split, Test, Text};
+use super::ast::{
+    At, Base, Body, Case, Ignore, Keys, Mapping, Match, Origin, Parse, Path, SiemNames, Split, Test, Text,
+};
 use super::document::{Member, Node, Table, Value};
 use super::error::Error;
 use super::reader::Reader;
@@ -83,6 +85,7 @@ pub(super) struct Head {
     log_type: Arc<str>,
     projection: Option<Projection>,
     names: SiemNames,
+    version: Option<String>,
     /// Where `log_type` stands.
     pub(super) at: At,
     /// The class of a mapping without `[[case]]`, and its place.
@@ -119,6 +122,7 @@ impl Reader {
             log_type: head.log_type,
             projection: head.projection,
             names: head.names,
+            version: head.version,
             keys: head.keys,
             matches,
             cases,
@@ -127,6 +131,7 @@ impl Reader {
             ignores: head.ignores,
             text,
             tests: found,
+            origin: Origin::default(),
             rules: std::mem::take(&mut self.rules),
         };
         Some(Draft { mapping, at: head.at, cases: case_places, parts: part_places })
@@ -134,19 +139,21 @@ impl Reader {
 
     fn head(&mut self, member: &Member) -> Option<Head> {
         let table = self.table(&member.node, "`[mapping]`")?;
-        let legal = ["log_type", "projection", "sourcetype", "dataset", "class", "profiles", "keys", "ignore"];
+        let legal =
+            ["log_type", "version", "projection", "sourcetype", "dataset", "class", "profiles", "keys", "ignore"];
         self.known(table, "`[mapping]`", &legal);
         let class = table.get("class").and_then(|member| {
             let class = self.word(&member.node, "`class`")?;
             Some((class.to_owned(), member.node.at.clone()))
         });
         let profiles = self.profiles(table);
+        let version = table.get("version").and_then(|member| self.word(&member.node, "`version`")).map(str::to_owned);
         let keys = table.get("keys").and_then(|member| {
             self.choice(&member.node, "`keys`", &[("exact", Keys::Exact), ("any_initial", Keys::AnyInitial)])
         });
         let ignores = self.ignores(table);
         if let Some(member) = table.get("projection") {
-            return self.projection_head(table, member, class, profiles, ignores);
+            return self.projection_head(table, member, version, class, profiles, ignores);
         }
         let mut name = |key: &str| {
             let member = table.get(key)?;
@@ -162,7 +169,7 @@ impl Reader {
         }
         let at = member.node.at.clone();
         let keys = keys.unwrap_or_default();
-        Some(Head { log_type: log_type.into(), projection: None, names, at, class, profiles, keys, ignores })
+        Some(Head { log_type: log_type.into(), projection: None, names, version, at, class, profiles, keys, ignores })
     }
 
     /// The head of a projection, which reads OCSF and is no log type.
@@ -170,6 +177,7 @@ impl Reader {
         &mut self,
         table: &Table,
         member: &Member,
+        version: Option<String>,
         class: Option<(String, At)>,
         profiles: Vec<(String, At)>,
         ignores: Vec<Ignore>,
@@ -185,6 +193,7 @@ impl Reader {
             log_type: projection.name().into(),
             projection: Some(projection),
             names: SiemNames::default(),
+            version,
             at: member.node.at.clone(),
             class,
             profiles,
