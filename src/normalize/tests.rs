@@ -107,7 +107,10 @@ fn an_event_names_the_mapping_that_wrote_it() {
     let (mut normalizer, mut peeler) = (Normalizer::new(Arc::new(mappings)), Peeler::new(Limits::default()));
     let product = serde_json::json!({ "name": "siemline", "version": env!("CARGO_PKG_VERSION") });
     for (record, expect) in [
-        (r#"{"acme":1,"t":1}"#, serde_json::json!({ "name": "acme.x", "uid": "acme.x@7", "product": product })),
+        (
+            r#"{"acme":1,"t":1741083700}"#,
+            serde_json::json!({ "name": "acme.x", "uid": "acme.x@7", "product": product }),
+        ),
         (r#"{"other":1}"#, serde_json::json!({ "name": "base", "product": product })),
     ] {
         let peeled = peeler.peel(record.as_bytes(), None).expect("the record peels");
