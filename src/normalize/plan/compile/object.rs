@@ -28,7 +28,8 @@ impl Compiler {
         let mut object = Object::default();
         if site.path == "metadata" {
             object.fixed = self.metadata();
-            object.fixed_members |= bits.of("version", at)? | bits.of("profiles", at)?;
+            object.fixed_members |=
+                bits.of("version", at)? | bits.of("profiles", at)? | bits.of("transformation_info_list", at)?;
         }
         let mut groups: Vec<(&str, Vec<Item<'_>>)> = Vec::new();
         let mut needs: Vec<&str> = Vec::new();
