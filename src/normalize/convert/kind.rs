@@ -47,7 +47,8 @@ impl Type {
         match self {
             // What fits is looked at when it is written.
             Self::Text { .. } | Self::Ip | Self::Mac | Self::Email | Self::Uuid => Kind::String,
-            Self::Timestamp | Self::Date => Kind::Timestamp,
+            Self::Timestamp => Kind::Timestamp,
+            Self::Date => Kind::Date,
             Self::Integer { .. } => Kind::Integer,
             Self::Float => Kind::Float,
             Self::Boolean => Kind::Boolean,
@@ -90,7 +91,8 @@ impl Fitted {
 pub(in super::super) fn convert(scalar: Scalar<'_>, kind: Kind) -> Option<(Value<'_>, bool)> {
     let whole = |scalar| Some((Value::Scalar(scalar), false));
     match (kind, scalar) {
-        (Kind::Timestamp, scalar) => {
+        (Kind::Date, Scalar::Integer(_)) => whole(scalar),
+        (Kind::Timestamp | Kind::Date, scalar) => {
             let instant = match scalar {
                 Scalar::Text(text) => time::parse(text)?,
                 Scalar::Integer(number) => time::from_integer(number),

@@ -3,4 +3,7 @@
 mod kind;
 mod time;
 
+#[cfg(test)]
+pub(super) use time::push as push_date;
+
 pub(super) use kind::{Fitted, Type, Value, convert, fit, fit_text, number, push_scalar, text_equals, with_text};

@@ -14,7 +14,7 @@ const SPELLABLE_MS: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_40
 
 /// Appends a time as a JSON string, RFC 3339 in UTC with milliseconds; as the number of milliseconds where the year has no
 /// four digits.
-pub(super) fn push(ms: i64, out: &mut Vec<u8>) {
+pub(in super::super) fn push(ms: i64, out: &mut Vec<u8>) {
     if !SPELLABLE_MS.contains(&ms) {
         return super::super::json::push_i64(out, ms);
     }

@@ -294,6 +294,8 @@ pub struct Band {
 pub enum Kind {
     /// Milliseconds since 1970 from every spelling of time AWS uses.
     Timestamp,
+    /// As `Timestamp`, but a whole number counts milliseconds, whatever its size: what a date of a projection reads.
+    Date,
     /// A whole number.
     Integer,
     /// A number.

@@ -161,7 +161,8 @@ impl Reader {
         for member in &table.members {
             let key = member.key.as_str();
             let changes = CHANGES.contains(&key) && !CHANGEABLE.contains(&source);
-            if changes || (key == "default" && !DEFAULTABLE.contains(&source)) {
+            let is_defaultable = DEFAULTABLE.contains(&source) || table.get("each").is_some();
+            if changes || (key == "default" && !is_defaultable) {
                 self.report(&member.at, format!("`{key}` means nothing beside `{source}`"));
             }
         }

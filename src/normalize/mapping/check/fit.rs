@@ -141,7 +141,9 @@ fn kind_fits(kind: Kind, takes: AttributeType) -> bool {
         return true;
     }
     match kind {
-        Kind::Timestamp => matches!(takes, AttributeType::Timestamp | AttributeType::Date | AttributeType::Long),
+        Kind::Timestamp | Kind::Date => {
+            matches!(takes, AttributeType::Timestamp | AttributeType::Date | AttributeType::Long)
+        }
         Kind::Integer => is_number(takes),
         Kind::Float => takes == AttributeType::Float,
         Kind::Boolean => takes == AttributeType::Boolean,
