@@ -91,7 +91,10 @@ impl Fitted {
 pub(in super::super) fn convert(scalar: Scalar<'_>, kind: Kind) -> Option<(Value<'_>, bool)> {
     let whole = |scalar| Some((Value::Scalar(scalar), false));
     match (kind, scalar) {
-        (Kind::Date, Scalar::Integer(_)) => whole(scalar),
+        (Kind::Integer | Kind::Date, Scalar::Integer(_))
+        | (Kind::Float, Scalar::Integer(_) | Scalar::Unsigned(_) | Scalar::Float(_))
+        | (Kind::Boolean, Scalar::Boolean(_))
+        | (Kind::String | Kind::Json, _) => whole(scalar),
         (Kind::Timestamp | Kind::Date, scalar) => {
             let instant = match scalar {
                 Scalar::Text(text) => time::parse(text)?,
@@ -101,10 +104,6 @@ pub(in super::super) fn convert(scalar: Scalar<'_>, kind: Kind) -> Option<(Value
             };
             Some((Value::Scalar(Scalar::Integer(instant.ms)), instant.cut))
         }
-        (Kind::Integer, Scalar::Integer(_))
-        | (Kind::Float, Scalar::Integer(_) | Scalar::Unsigned(_) | Scalar::Float(_))
-        | (Kind::Boolean, Scalar::Boolean(_))
-        | (Kind::String | Kind::Json, _) => whole(scalar),
         (Kind::Integer, Scalar::Text(text)) => {
             let text = text.trim();
             if let Ok(number) = text.parse() {

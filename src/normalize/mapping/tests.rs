@@ -139,23 +139,6 @@ fn a_mistake_in_a_rule_is_told_with_its_place() {
         "message = { from = \"a\", first = [\"b\"] }",
         &["m.toml:8:25: a rule has one source, and here are `from` and `first`"],
     );
-    check_set(
-        "message = { only = { a = 1 }, from = \"b\" }",
-        &["m.toml:8:13: `only` chooses among the members of an `each`, and here is none"],
-    );
-    check_set(
-        "unmapped = { each = \"a\", rest = \"b\" }",
-        &["m.toml:8:26: `rest` means nothing beside `each` in a rule"],
-    );
-    check_set(
-        "message = { from = \"a\", distinct = true }",
-        &["m.toml:8:25: `distinct` is about several values, and the target is no array"],
-    );
-    check_set(
-        "\"labels[]\" = { cases = [{ from = \"a\", distinct = true }] }",
-        &["m.toml:8:25: `distinct` is about all values of the target: it stands in the outermost rule"],
-    );
-    check_set("message = { value = [\"a\"] }", &["m.toml:8:21: `value` is a list, and the target is no array"]);
     check_set("message = { value = \"a\", default = 1 }", &["m.toml:8:26: `default` means nothing beside `value`"]);
     check_set(
         "message = { template = \"{a}\", keep = true }",
@@ -222,6 +205,27 @@ fn a_mistake_in_a_rule_is_told_with_its_place() {
         "message = { value = 99999999999999999999 }",
         &["m.toml:8:21: the number 99999999999999999999 does not fit 64 bits"],
     );
+}
+
+#[test]
+fn a_mistake_about_several_values_is_told_with_its_place() {
+    check_set(
+        "message = { only = { a = 1 }, from = \"b\" }",
+        &["m.toml:8:13: `only` chooses among the members of an `each`, and here is none"],
+    );
+    check_set(
+        "unmapped = { each = \"a\", rest = \"b\" }",
+        &["m.toml:8:26: `rest` means nothing beside `each` in a rule"],
+    );
+    check_set(
+        "message = { from = \"a\", distinct = true }",
+        &["m.toml:8:25: `distinct` is about several values, and the target is no array"],
+    );
+    check_set(
+        "\"labels[]\" = { cases = [{ from = \"a\", distinct = true }] }",
+        &["m.toml:8:25: `distinct` is about all values of the target: it stands in the outermost rule"],
+    );
+    check_set("message = { value = [\"a\"] }", &["m.toml:8:21: `value` is a list, and the target is no array"]);
 }
 
 #[test]
