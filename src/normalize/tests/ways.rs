@@ -73,7 +73,9 @@ fn outcome(peeler: &mut Peeler, normalizer: &mut Normalizer, record: &[u8], body
     }
     let mut leaves = BTreeMap::new();
     flatten("", &document, &mut leaves);
-    Some(Outcome { log_type: made.log_type, leaves, told })
+    // Where no case of a mapping holds, the base mapping writes the event, and tells equal ones apart by their envelopes.
+    let is_base = document["metadata"]["transformation_info_list"][0]["name"] == BASE;
+    Some(Outcome { log_type: if is_base { BASE.into() } else { made.log_type }, leaves, told })
 }
 
 /// Every leaf by its path; an observable by what it names, because their order means nothing.
