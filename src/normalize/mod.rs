@@ -12,6 +12,7 @@
 
 mod convert;
 mod detect;
+pub mod document;
 mod explain;
 mod json;
 pub mod mapping;

@@ -4,12 +4,14 @@
 //! route every event goes to every sink.
 
 mod options;
+mod pattern;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
 pub use options::{RouteOptions, SeverityBound};
+pub use pattern::{Mistake as PatternMistake, Pattern, PatternOptions, check_attributes};
 
 /// The name of the rule that filtered an event which no route wanted.
 pub const NO_ROUTE: &str = "no_route";
