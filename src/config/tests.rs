@@ -78,3 +78,40 @@ fn mistakes_are_told_with_their_place() {
     let told = mistake(&format!("{SOURCE}{SINK}[sink.file.o]\npath = 'x'\n"));
     assert!(told.contains("two sinks are called `o`"), "{told}");
 }
+
+/// Guards that a mistake in a pattern is told at its own place, in TOML and in JSON, and that of routes the order of the file
+/// counts.
+#[test]
+fn mistakes_in_patterns_have_places() {
+    let told = |route: &str| parse("c.toml", &format!("{SOURCE}{SINK}{route}")).unwrap_err().to_string();
+    let cases = [
+        (
+            "[route.r]\nto = ['o']\npattern.cloud.regoin = ['x']\n",
+            "c.toml:6:15: route `r`: no event has the attribute `regoin`",
+        ),
+        (
+            "[route.r]\nto = ['o']\npattern = { cloud.region = [{ prefx = 'x' }] }\n",
+            "c.toml:6:31: route `r`: `prefx` is no operator",
+        ),
+        (
+            "[route.r]\nto = ['o']\n[route.r.raw_pattern]\na = ['y', { cidr = 'x' }]\n",
+            "c.toml:7:13: route `r`: `x` is no address range",
+        ),
+        (
+            "[route.r]\nto = ['o']\nraw_pattern = '''\n{\n  \"a\": [\"x\"],\n  \"b\": [{ \"numeric\": [\">\"] }]\n}'''\n",
+            "c.toml:9:11: route `r`: `numeric` takes a comparison or two",
+        ),
+        (
+            "[route.r]\nto = ['o']\npattern = '{'\n",
+            "c.toml:6:11: the pattern is no JSON: EOF while parsing an object at line 1 column 1",
+        ),
+        ("[route.r]\nto = ['o']\npattern = 5\n", "c.toml:6:11: invalid type: integer `5`, expected an event pattern"),
+        ("[route.r]\nto = ['o']\nsample = 5.0\n", "c.toml:6:1: route `r`: 5 is no share"),
+        ("[enrich.accounts]\nfile = 'none.csv'\n", "c.toml:5:1: cannot read none.csv: "),
+    ];
+    for (route, expected) in cases {
+        assert!(told(route).starts_with(expected), "{route}: {}", told(route));
+    }
+    let told = told("[route.z]\nto = ['z']\n[route.a]\nto = ['a']\n");
+    assert!(told.starts_with("c.toml:5:1: route `z` names"), "the first of the file, not of the alphabet: {told}");
+}

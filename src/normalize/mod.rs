@@ -10,6 +10,8 @@
 //!
 //! Nothing here recurses on the depth of the input; the plan's own depth is bounded by `plan::DEPTH_MAX`.
 
+mod accounts;
+mod amend;
 mod convert;
 mod detect;
 pub mod document;
@@ -20,6 +22,7 @@ mod normalizer;
 mod plan;
 mod repair;
 mod run;
+mod scan;
 pub mod selftest;
 mod tape;
 mod text;
@@ -30,6 +33,8 @@ mod tests;
 use std::ops::Range;
 use std::sync::Arc;
 
+pub use accounts::{AccountFacts, Accounts, AccountsError};
+pub use amend::Amend;
 pub use explain::{Explanation, Leaves, Written};
 pub use normalizer::Normalizer;
 pub use plan::{Error, Mappings};

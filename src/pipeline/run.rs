@@ -73,6 +73,8 @@ struct House {
     intake: Option<Intake>,
     lanes: JoinSet<()>,
     meters: Vec<(Arc<str>, Arc<LaneMeter>)>,
+    /// What keeps files current that are read again on change; it ends with the house.
+    _watchers: JoinSet<()>,
 }
 
 type Sources = JoinSet<Result<(), Error>>;
@@ -101,6 +103,9 @@ impl House {
             senders.push(parcels);
             meters.push((Arc::clone(name), meter));
         }
+        let (accounts, keep_current) = settings.accounts.clone().watch();
+        let mut watchers = JoinSet::new();
+        watchers.spawn(keep_current);
         let (chunks, queue) = mpsc::channel::<Chunk>(settings.options.intake_chunks_max.max(1));
         let shared = Arc::new(Shared {
             chunks: Mutex::new(queue),
@@ -108,6 +113,7 @@ impl House {
             limits: settings.limits,
             wants_raw: settings.wants_raw(),
             routes: settings.routes.clone(),
+            accounts,
             dead_letters,
             budget: budget.clone(),
             events,
@@ -120,7 +126,7 @@ impl House {
             let thread = std::thread::Builder::new().name(format!("normalize-{number}"));
             thread.spawn(move || worker.run()).map_err(Error::Thread)?;
         }
-        Ok(Self { shared, intake: Some(Intake::new(chunks, budget)), lanes, meters })
+        Ok(Self { shared, intake: Some(Intake::new(chunks, budget)), lanes, meters, _watchers: watchers })
     }
 
     /// Starts the sources, and gives up the house's own hold on the intake: when the sources let go, the workers end.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::accounts::AccountsSettings;
 use super::any_sink::SinkSettings;
 use super::options::{DeadLetterFileOptions, PipelineOptions};
 use crate::envelope::Limits;
@@ -18,6 +19,8 @@ pub struct Settings {
     pub sinks: Vec<(Arc<str>, SinkSettings)>,
     /// Which events go where.
     pub routes: Routes,
+    /// What is known of accounts.
+    pub accounts: AccountsSettings,
     /// Where dead letters are kept.
     pub dead_letters: DeadLetterFileOptions,
     /// Bounds and workers.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Settings, SinkSettings, SourceSettings, Summary, run};
+use super::{AccountsOptions, AccountsSettings, Settings, SinkSettings, SourceSettings, Summary, run};
 use crate::normalize::Mappings;
 use crate::normalize::mapping::Sources;
 use crate::ocsf::Table;
@@ -12,11 +12,12 @@ use crate::shutdown;
 struct House {
     directory: tempfile::TempDir,
     routes: String,
+    accounts: String,
 }
 
 impl House {
     fn new(routes: &str) -> Self {
-        Self { directory: tempfile::tempdir().unwrap(), routes: routes.to_owned() }
+        Self { directory: tempfile::tempdir().unwrap(), routes: routes.to_owned(), accounts: String::new() }
     }
 
     fn path(&self, name: &str) -> String {
@@ -29,10 +30,14 @@ impl House {
         let sink = format!("path = '{}'\nlane.batch_age_max = '10ms'", self.path("out.ndjson"));
         let routes: std::collections::BTreeMap<String, RouteOptions> = toml::from_str(&self.routes).unwrap();
         let routes = Routes::new(routes.iter().map(|(name, route)| (name.as_str(), route)), &["out"]).unwrap();
+        std::fs::write(self.path("accounts.toml"), &self.accounts).unwrap();
+        let accounts = format!("file = '{}'\nlabels = ['team']", self.path("accounts.toml"));
+        let accounts: AccountsOptions = toml::from_str(&accounts).unwrap();
         let settings = Settings {
             sources: vec![("input".into(), SourceSettings::File(toml::from_str(&source).unwrap()))],
             sinks: vec![("out".into(), SinkSettings::file(&toml::from_str(&sink).unwrap()).unwrap())],
             routes,
+            accounts: AccountsSettings::load(&accounts).unwrap(),
             dead_letters: toml::from_str(&format!("directory = '{}'", self.path("dead"))).unwrap(),
             options: toml::from_str("workers = 2").unwrap(),
             limits: crate::envelope::Limits::default(),
@@ -91,4 +96,27 @@ async fn what_is_suppressed_is_counted() {
     assert_eq!((summary.delivered, summary.filtered), (0, 2), "{summary}");
     assert_eq!(summary.tally.filtered.get("quiet"), Some(&2));
     assert_eq!(house.lines("out.ndjson").len(), 0);
+}
+
+/// Guards that tags and what is known of the account stand in the event that the sink gets, and that a route sees the latter.
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_tagged_and_enriched() {
+    let mut house = House::new(
+        "prod = { pattern = { enrichments.data.team = ['payments'] }, to = ['out'], tags = ['paid', 'seen'] }
+         rest = { to = ['out'], tags = ['seen'] }",
+    );
+    house.accounts = "[\"111122223333\"]\nname = \"shop\"\nteam = \"payments\"\n".to_owned();
+    let flow = "{\"messageType\":\"DATA_MESSAGE\",\"owner\":\"111122223333\",\"logGroup\":\"g\",\"logStream\":\"s\",\"logEvents\":[{\"id\":\"1\",\
+         \"timestamp\":1700000000000,\"message\":\"an application line\"}]}\n{\"none\":1}\n";
+    let summary = house.run(flow.as_bytes()).await;
+    assert_eq!(summary.delivered, 2, "{summary}");
+    let out = house.lines("out.ndjson");
+    let event = out.iter().find(|event| event.get("cloud").is_some()).unwrap();
+    assert_eq!(event["cloud"]["account"]["name"], "shop", "{event}");
+    assert_eq!(event["enrichments"][0]["data"]["team"], "payments");
+    assert_eq!(event["metadata"]["labels"], serde_json::json!(["team:payments", "paid", "seen"]));
+    let problems = crate::ocsf::validate(event);
+    assert!(problems.is_empty(), "{problems:?}");
+    let other = out.iter().find(|event| event.get("enrichments").is_none()).unwrap();
+    assert_eq!(other["metadata"]["labels"], serde_json::json!(["seen"]));
 }
