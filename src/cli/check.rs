@@ -1,6 +1,7 @@
 //! `check`: is the configuration right, and is everything there?
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{End, FAILED, runtime};
 use crate::config;
@@ -12,7 +13,8 @@ use crate::source::kinesis::KinesisSource;
 /// Checks the configuration and the mappings; with `connect`, asks every source and sink.
 pub fn check(path: &Path, connect: bool) -> Result<u8, End> {
     let settings = config::load(path).map_err(End::usage)?;
-    let mappings = config::mappings(settings.normalize.mappings.as_deref()).map_err(End::usage)?;
+    let mappings = Arc::new(config::mappings(settings.normalize.mappings.as_deref()).map_err(End::usage)?);
+    config::check_log_types(path, &settings, &mappings).map_err(End::usage)?;
     let pipeline = settings.pipeline;
     println!(
         "{}: {} sources, {} sinks, {} mappings: all well",

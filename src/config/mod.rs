@@ -16,4 +16,4 @@ pub use options::{
     DeadLetterOptions, EnrichOptions, LogFormat, LogOptions, NormalizeOptions, Options, SinkOptions, SourceOptions,
 };
 pub use place::{Mistake, Place};
-pub use settings::{Settings, load, options, parse};
+pub use settings::{Settings, check_log_types, load, options, parse};

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::envelope::Limits;
+use crate::normalize::redact::RedactOptions;
 use crate::pipeline::{AccountsOptions, DeadLetterFileOptions, PipelineOptions};
 use crate::route::RouteOptions;
 use crate::unit::Size;
@@ -22,6 +23,8 @@ pub struct Options {
     pub sink: SinkOptions,
     /// Which events go to which sinks. Without any, every event goes to every sink.
     pub route: BTreeMap<String, RouteOptions>,
+    /// What is taken out of events before anything is made of them.
+    pub redact: BTreeMap<String, RedactOptions>,
     /// What is added to events.
     pub enrich: EnrichOptions,
     /// Where events go that no destination takes, and records that cannot be read.

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use super::options::{LogOptions, NormalizeOptions, Options};
 use super::place::{self, Mistake};
+use crate::normalize::Mappings;
+use crate::normalize::redact::{self, Redactions, Redactor};
 use crate::pipeline::{self, AccountsSettings, SinkSettings, SourceSettings};
 use crate::route::{self, PatternOptions, RouteOptions, Routes};
 use crate::telemetry;
@@ -52,6 +54,21 @@ fn read(path: &Path) -> Result<(String, String), Mistake> {
     }
 }
 
+/// Checks what a configuration says of log types against the mappings: a route or a redaction for one that there is not
+/// would do nothing, unnoticed.
+///
+/// # Errors
+///
+/// With the first mistake.
+pub fn check_log_types(path: &Path, settings: &Settings, mappings: &Arc<Mappings>) -> Result<(), Mistake> {
+    let (file, text) = read(path)?;
+    let resolver = Resolver { file: &file, text: &text };
+    let pipeline = &settings.pipeline;
+    Redactor::new(&pipeline.redactions, mappings).map_err(|error| resolver.in_redaction(&error))?;
+    let known = mappings.known_log_types();
+    pipeline.routes.check_log_types(&known).map_err(|error| resolver.in_route(&error, &BTreeMap::new()))
+}
+
 /// Resolves a configuration's text; `file` is its name in messages.
 ///
 /// # Errors
@@ -85,12 +102,16 @@ impl Resolver<'_> {
         let mut routes: Vec<_> = options.route.iter().map(|(name, route)| (name.as_str(), route)).collect();
         routes.sort_by_key(|(name, _)| place::byte_of(self.text, &["route", name]));
         let routes = Routes::new(routes, &names).map_err(|error| self.in_route(&error, &options.route))?;
+        let mut redactions: Vec<_> = options.redact.iter().map(|(name, redact)| (name.as_str(), redact)).collect();
+        redactions.sort_by_key(|(name, _)| place::byte_of(self.text, &["redact", name]));
+        let redactions = Redactions::new(redactions).map_err(|error| self.in_redaction(&error))?;
         let accounts = AccountsSettings::load(&options.enrich.accounts)
             .map_err(|error| self.mistake(&["enrich", "accounts", "file"], &error.to_string()))?;
         let pipeline = pipeline::Settings {
             sources,
             sinks,
             routes,
+            redactions,
             accounts,
             dead_letters: options.dead_letter.file,
             options: options.pipeline,
@@ -170,6 +191,10 @@ impl Resolver<'_> {
             }
             route::Error::TooManySinks(_) => self.mistake(&["sink"], &words),
         }
+    }
+
+    fn in_redaction(&self, error: &redact::Error) -> Mistake {
+        self.mistake(&["redact", &error.name, error.option], &error.to_string())
     }
 
     fn in_sink(&self, kind: &str, name: &str, error: &dyn std::error::Error) -> Mistake {

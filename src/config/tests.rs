@@ -45,7 +45,8 @@ fn the_example_is_read() {
         .replace("[sink.file.example]", "[sink.file.c]\npath = 'x'")
         .replace("[sink.file.example.", "[sink.file.c.")
         .replace("[sink.stdout.example", "[sink.stdout.d")
-        .replace("suppress = false", "suppress = true");
+        .replace("suppress = false", "suppress = true")
+        .replace("paths = []\naction", "paths = ['x']\naction");
     parse("example", &text).unwrap_or_else(|mistake| panic!("{mistake}\n{text}"));
 }
 
@@ -114,4 +115,29 @@ fn mistakes_in_patterns_have_places() {
     }
     let told = told("[route.z]\nto = ['z']\n[route.a]\nto = ['a']\n");
     assert!(told.starts_with("c.toml:5:1: route `z` names"), "the first of the file, not of the alphabet: {told}");
+}
+
+/// Guards that what would do nothing, since no event has its log type, is told.
+#[test]
+fn log_types_are_those_of_the_mappings() {
+    let mappings = std::sync::Arc::new(super::mappings(None).unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("c.toml");
+    for (text, expected) in [
+        (
+            "[route.r]\nto = ['o']\nlog_type = ['aws.guardduty', 'aws.guardduti']\n",
+            ":6:1: route `r`: no mapping has the log type `aws.guardduti`",
+        ),
+        ("[redact.d]\npaths = ['x']\nlog_type = ['gcp.*']\n", ":6:1: redact `d`: no mapping has the log type `gcp.*`"),
+        ("[redact.d]\npaths = ['x..y']\n", ":5:1: redact `d`: `x..y`: a name is missing"),
+    ] {
+        std::fs::write(&path, format!("{SOURCE}{SINK}{text}")).unwrap();
+        let checked = super::load(&path).and_then(|settings| super::check_log_types(&path, &settings, &mappings));
+        let told = checked.unwrap_err().to_string();
+        assert!(told.contains(expected), "{told}");
+    }
+    std::fs::write(&path, format!("{SOURCE}{SINK}[route.r]\nto = ['o']\nlog_type = ['aws.*', 'base', 'ocsf']\n"))
+        .unwrap();
+    let settings = super::load(&path).unwrap();
+    assert_eq!(super::check_log_types(&path, &settings, &mappings), Ok(()));
 }

@@ -20,6 +20,7 @@ mod json;
 pub mod mapping;
 mod normalizer;
 mod plan;
+pub mod redact;
 mod repair;
 mod run;
 mod scan;

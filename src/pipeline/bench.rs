@@ -27,8 +27,19 @@ impl Bench {
     /// Normalizes one event, decides where it goes, and adds its row, or counts what let it go.
     pub fn event(&mut self, shared: &Shared, place: Place<'_>, event: &Event<'_>, draft: &mut Draft) {
         let ocsf_start = draft.block.ocsf.len();
-        let digest = normalize::digest(event.body);
+        let mut digest = normalize::digest(event.body);
         let mut normalized = self.normalizer.normalize(event, &digest, &mut draft.block.ocsf);
+        // Only now is it known what the event is. What is made of it is made again, of what is left of it.
+        let redacted = shared.redactor.apply(&normalized.log_type, event);
+        let event = &redacted.as_ref().map_or(*event, |redacted| redacted.event(event));
+        if let Some(redacted) = &redacted {
+            draft.block.ocsf.truncate(ocsf_start);
+            digest = normalize::digest(event.body);
+            normalized = self.normalizer.normalize(event, &digest, &mut draft.block.ocsf);
+            if redacted.is_cut() {
+                *draft.tally.complaints.entry("redaction_cut").or_default() += 1;
+            }
+        }
         for complaint in normalized.complaints.iter() {
             *draft.tally.complaints.entry(complaint.code()).or_default() += 1;
         }

@@ -15,6 +15,7 @@ use crate::budget::Budget;
 use crate::delivery::{self, Lane};
 use crate::metric::{EventMeter, LaneMeter};
 use crate::normalize::Mappings;
+use crate::normalize::redact::{self, Redactor};
 use crate::record::Chunk;
 use crate::shutdown::{Shutdown, Stop};
 use crate::source::file::{FileSource, Progress};
@@ -32,6 +33,9 @@ pub enum Error {
         /// Why, and the remedy.
         error: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A redaction that would redact nothing.
+    #[error(transparent)]
+    Redact(#[from] redact::Error),
     /// A lane ended before its time: a fault of ours. What it held is read again next time.
     #[error("a lane failed: {0}")]
     Lane(tokio::task::JoinError),
@@ -81,6 +85,7 @@ type Sources = JoinSet<Result<(), Error>>;
 
 impl House {
     fn build(settings: &Settings, mappings: Arc<Mappings>) -> Result<Self, Error> {
+        let redactor = Redactor::new(&settings.redactions, &mappings)?;
         let budget = Budget::new(settings.options.in_flight_bytes_max.bytes());
         let events = Arc::new(EventMeter::default());
         let dead_letters = Arc::new(DeadLetterFile::new(&settings.dead_letters, settings.limits));
@@ -109,6 +114,7 @@ impl House {
         let (chunks, queue) = mpsc::channel::<Chunk>(settings.options.intake_chunks_max.max(1));
         let shared = Arc::new(Shared {
             chunks: Mutex::new(queue),
+            redactor,
             mappings,
             limits: settings.limits,
             wants_raw: settings.wants_raw(),

@@ -6,6 +6,7 @@ use super::accounts::AccountsSettings;
 use super::any_sink::SinkSettings;
 use super::options::{DeadLetterFileOptions, PipelineOptions};
 use crate::envelope::Limits;
+use crate::normalize::redact::Redactions;
 use crate::route::Routes;
 use crate::sink::Format;
 use crate::source;
@@ -19,6 +20,8 @@ pub struct Settings {
     pub sinks: Vec<(Arc<str>, SinkSettings)>,
     /// Which events go where.
     pub routes: Routes,
+    /// What is taken out of events.
+    pub redactions: Redactions,
     /// What is known of accounts.
     pub accounts: AccountsSettings,
     /// Where dead letters are kept.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{AccountsOptions, AccountsSettings, Settings, SinkSettings, SourceSettings, Summary, run};
 use crate::normalize::Mappings;
 use crate::normalize::mapping::Sources;
+use crate::normalize::redact::{RedactOptions, Redactions};
 use crate::ocsf::Table;
 use crate::route::{RouteOptions, Routes};
 use crate::shutdown;
@@ -13,11 +14,17 @@ struct House {
     directory: tempfile::TempDir,
     routes: String,
     accounts: String,
+    redactions: String,
 }
 
 impl House {
     fn new(routes: &str) -> Self {
-        Self { directory: tempfile::tempdir().unwrap(), routes: routes.to_owned(), accounts: String::new() }
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+            routes: routes.to_owned(),
+            accounts: String::new(),
+            redactions: String::new(),
+        }
     }
 
     fn path(&self, name: &str) -> String {
@@ -27,16 +34,22 @@ impl House {
     async fn run(&self, input: &[u8]) -> Summary {
         std::fs::write(self.path("input"), input).unwrap();
         let source = format!("paths = ['{}']", self.path("input"));
-        let sink = format!("path = '{}'\nlane.batch_age_max = '10ms'", self.path("out.ndjson"));
+        let file = |name: &str, format: &str| {
+            let path = self.path(&format!("{name}.ndjson"));
+            let sink = format!("path = '{path}'\nformat = '{format}'\nlane.batch_age_max = '10ms'");
+            SinkSettings::file(&toml::from_str(&sink).unwrap()).unwrap()
+        };
         let routes: std::collections::BTreeMap<String, RouteOptions> = toml::from_str(&self.routes).unwrap();
-        let routes = Routes::new(routes.iter().map(|(name, route)| (name.as_str(), route)), &["out"]).unwrap();
+        let routes = Routes::new(routes.iter().map(|(name, route)| (name.as_str(), route)), &["out", "raw"]).unwrap();
         std::fs::write(self.path("accounts.toml"), &self.accounts).unwrap();
         let accounts = format!("file = '{}'\nlabels = ['team']", self.path("accounts.toml"));
         let accounts: AccountsOptions = toml::from_str(&accounts).unwrap();
+        let redactions: std::collections::BTreeMap<String, RedactOptions> = toml::from_str(&self.redactions).unwrap();
         let settings = Settings {
             sources: vec![("input".into(), SourceSettings::File(toml::from_str(&source).unwrap()))],
-            sinks: vec![("out".into(), SinkSettings::file(&toml::from_str(&sink).unwrap()).unwrap())],
+            sinks: vec![("out".into(), file("out", "ocsf")), ("raw".into(), file("raw", "raw"))],
             routes,
+            redactions: Redactions::new(redactions.iter().map(|(name, redact)| (name.as_str(), redact))).unwrap(),
             accounts: AccountsSettings::load(&accounts).unwrap(),
             dead_letters: toml::from_str(&format!("directory = '{}'", self.path("dead"))).unwrap(),
             options: toml::from_str("workers = 2").unwrap(),
@@ -119,4 +132,30 @@ async fn events_are_tagged_and_enriched() {
     assert!(problems.is_empty(), "{problems:?}");
     let other = out.iter().find(|event| event.get("enrichments").is_none()).unwrap();
     assert_eq!(other["metadata"]["labels"], serde_json::json!(["seen"]));
+}
+
+/// Guards that a redacted value is in no output of any format, whatever the event came in, and that it is redacted before
+/// routes ask about it; the local dead letters alone hold the original.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_redacted_is_in_no_output() {
+    let mut house = House::new(
+        "never = { raw_pattern = { user.mail = ['jane@example.com'] }, suppress = true }
+         all = { to = ['out', 'raw'], tags = ['x'] }",
+    );
+    house.redactions = "r = { paths = ['**.mail', '**.srcaddr'] }".to_owned();
+    let lines = [
+        r#"{"user":{"mail":"jane@example.com","id":7}}"#,
+        r#"{"n":123456789012345678901234567890,"user":{"Mail":"jane@example.com"}}"#,
+        r#"{"note":"{\"mail\":\"jane@example.com\"}"}"#,
+        "2 111122223333 eni-1 198.51.100.77 10.0.0.2 1 2 6 1 1 1700000000 1700000060 ACCEPT OK",
+        r#"{"messageType":"DATA_MESSAGE","owner":"111122223333","logGroup":"g","logStream":"s","logEvents":[{"id":"1","timestamp":1700000000000,"message":"{\"mail\":\"jane@example.com\"}","extractedFields":{"mail":"jane@example.com"}}]}"#,
+    ];
+    let summary = house.run(lines.join("\n").as_bytes()).await;
+    assert_eq!((summary.delivered, summary.filtered), (5, 0), "{summary}");
+    for output in ["out.ndjson", "raw.ndjson"] {
+        let text = std::fs::read_to_string(house.path(output)).unwrap();
+        assert!(!text.contains("jane") && !text.contains("198.51.100.77"), "{output}: {text}");
+        assert_eq!((text.lines().count(), text.matches("***").count() >= 5), (5, true), "{output}: {text}");
+    }
+    assert!(house.lines("out.ndjson").iter().all(|event| crate::ocsf::validate(event).is_empty()));
 }

@@ -17,6 +17,7 @@ use crate::delivery::{Block, DeadLetter, DeadLetters as _, DeadReason, Parcel, W
 use crate::envelope::{Limits, Peeler, Piece, Refusal};
 use crate::metric::EventMeter;
 use crate::normalize::Mappings;
+use crate::normalize::redact::Redactor;
 use crate::record::Chunk;
 use crate::route::Routes;
 
@@ -32,6 +33,8 @@ pub struct Shared {
     pub wants_raw: bool,
     /// Which events go where.
     pub routes: Routes,
+    /// What is taken out of events.
+    pub redactor: Redactor,
     /// What is known of accounts.
     pub accounts: AccountsFile,
     /// Where broken records go.

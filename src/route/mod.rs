@@ -99,6 +99,23 @@ impl Routes {
         Ok(Self { list: routes.collect::<Result<_, _>>()?, all, no_route: NO_ROUTE.into() })
     }
 
+    /// Checks the log types that routes ask for against those that there are.
+    ///
+    /// # Errors
+    ///
+    /// With the first one that no event can have: its route would never match.
+    pub fn check_log_types(&self, known: &[&str]) -> Result<(), Error> {
+        for route in &self.list {
+            if let Some(stray) = route.stray_log_type(known) {
+                let nearest = crate::ocsf::nearest(&stray, known.iter().copied());
+                let hint = nearest.map_or_else(String::new, |known| format!("; did you mean `{known}`?"));
+                let words = format!("no mapping has the log type `{stray}`{hint}");
+                return Err(Error::Option { route: route.name.as_ref().to_owned(), option: "log_type", words });
+            }
+        }
+        Ok(())
+    }
+
     /// Decides on one event. Byte budgets take note of it.
     #[must_use]
     pub fn decide(&self, event: Facts<'_>, desk: &mut Desk) -> Decision {

@@ -91,6 +91,15 @@ impl Route {
             && one_of(&self.regions, event.region)
     }
 
+    /// A log type that it asks for and that no event can have, where these are all there are.
+    pub fn stray_log_type(&self, known: &[&str]) -> Option<String> {
+        let stray = self.log_types.iter().find(|wanted| !known.iter().any(|known| wanted.matches(known)));
+        stray.map(|stray| match stray {
+            LogTypes::One(name) => name.clone(),
+            LogTypes::StartingWith(start) => format!("{start}*"),
+        })
+    }
+
     /// Whether no route behind this one is asked when an event [matches](Self::matches) it, whatever its patterns say.
     pub fn ends_all(&self) -> bool {
         self.suppress && self.pattern.is_none() && self.raw_pattern.is_none() && self.sample.is_none()
