@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::envelope::Limits;
 use crate::normalize::redact::RedactOptions;
-use crate::pipeline::{AccountsOptions, DeadLetterFileOptions, PipelineOptions};
+use crate::pipeline::{AccountsOptions, DeadLetterFileOptions, DeduplicateOptions, PipelineOptions};
 use crate::route::RouteOptions;
 use crate::unit::Size;
 use crate::{sink, source};
@@ -25,6 +25,8 @@ pub struct Options {
     pub route: BTreeMap<String, RouteOptions>,
     /// What is taken out of events before anything is made of them.
     pub redact: BTreeMap<String, RedactOptions>,
+    /// Which duplicates are let go.
+    pub deduplicate: DeduplicateOptions,
     /// What is added to events.
     pub enrich: EnrichOptions,
     /// Where events go that no destination takes, and records that cannot be read.

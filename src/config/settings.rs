@@ -112,6 +112,7 @@ impl Resolver<'_> {
             sinks,
             routes,
             redactions,
+            deduplicate: options.deduplicate,
             accounts,
             dead_letters: options.dead_letter.file,
             options: options.pipeline,

@@ -39,6 +39,7 @@ pub use amend::Amend;
 pub use explain::{Explanation, Leaves, Written};
 pub use normalizer::Normalizer;
 pub use plan::{Error, Mappings};
+pub use scan::value_at;
 use sha2::{Digest as _, Sha256};
 
 /// SHA-256 of an event's body: what tells two versions of one finding apart in `metadata.uid`, and part of the id under

@@ -7,6 +7,15 @@ use std::ops::Range;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Broken;
 
+/// What stands in a document at the end of some names, as JSON; `None` where nothing does. Names are those without escapes,
+/// and of several equal ones the first counts.
+#[must_use]
+pub fn value_at<'d>(document: &'d [u8], path: &[&str]) -> Option<&'d [u8]> {
+    let root = skip_space(document, 0);
+    let place = path.iter().try_fold(root..document.len(), |around, name| member(document, around.start, name))?;
+    document.get(place)
+}
+
 /// The first byte at or behind `at` that is no white space.
 pub(super) fn skip_space(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
@@ -86,4 +95,31 @@ pub(super) fn member(text: &[u8], object: usize, name: &str) -> Option<Range<usi
         at = skip_space(text, at.saturating_add(1));
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards that values are found among any others, and that a broken document gives nothing.
+    #[test]
+    fn values_are_found() {
+        let document =
+            br#" { "a" : [ {"b":1} , "}" ] , "c\"" : null , "b" : { "x" : -1.5e3 , "y" : "\\\" {" } , "z":true } "#;
+        let text = |path: &[&str]| value_at(document, path).map(|value| String::from_utf8_lossy(value).into_owned());
+        assert_eq!(text(&["b", "x"]).as_deref(), Some("-1.5e3"));
+        assert_eq!(text(&["b", "y"]).as_deref(), Some(r#""\\\" {""#));
+        assert_eq!(text(&["a"]).as_deref(), Some(r#"[ {"b":1} , "}" ]"#));
+        assert_eq!(text(&["z"]).as_deref(), Some("true"));
+        for path in [&["x"][..], &["a", "b"], &["b", "x", "y"], &["z", "a"]] {
+            assert_eq!(text(path), None, "{path:?}");
+        }
+        for end in 0..document.len() {
+            let _ = value_at(document.get(..end).unwrap(), &["q"]);
+        }
+        for broken in ["", "{", "{\"a\"", "{\"a\":", "{\"a\":}", "{a:1}", "[1]", "{\"a\":\"", "{\"a\":]}", "{\"a\" 1}"]
+        {
+            assert_eq!(value_at(broken.as_bytes(), &["a"]), None, "{broken}");
+        }
+    }
 }

@@ -1,14 +1,17 @@
 //! One worker's bench: from an event to a row of a block, or to the rule that lets it go.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
 use super::draft::Draft;
+use super::duplicates::Keys;
 use super::worker::Shared;
 use crate::delivery::Row;
 use crate::envelope::Event;
-use crate::normalize::{self, Accounts, Amend, BodyDigest, Normalizer};
+use crate::normalize::redact::Redacted;
+use crate::normalize::{self, Accounts, Amend, BodyDigest, Complaint, Normalizer};
 use crate::record::Record;
 use crate::route::{Decision, Desk, Facts};
 
@@ -26,62 +29,63 @@ impl Bench {
 
     /// Normalizes one event, decides where it goes, and adds its row, or counts what let it go.
     pub fn event(&mut self, shared: &Shared, place: Place<'_>, event: &Event<'_>, draft: &mut Draft) {
-        let ocsf_start = draft.block.ocsf.len();
-        let mut digest = normalize::digest(event.body);
-        let mut normalized = self.normalizer.normalize(event, &digest, &mut draft.block.ocsf);
-        // Only now is it known what the event is. What is made of it is made again, of what is left of it.
+        let begin = draft.block.ocsf.len();
+        let ocsf = &mut draft.block.ocsf;
+        let digest = normalize::digest(event.body);
+        let mut normalized = self.normalizer.normalize(event, &digest, ocsf);
+        // Only now is it known what the event is. What was made of it is made again, of what is left of it.
         let redacted = shared.redactor.apply(&normalized.log_type, event);
-        let event = &redacted.as_ref().map_or(*event, |redacted| redacted.event(event));
-        if let Some(redacted) = &redacted {
-            draft.block.ocsf.truncate(ocsf_start);
-            digest = normalize::digest(event.body);
-            normalized = self.normalizer.normalize(event, &digest, &mut draft.block.ocsf);
-            if redacted.is_cut() {
-                *draft.tally.complaints.entry("redaction_cut").or_default() += 1;
+        let (event, digest) = match &redacted {
+            None => (*event, digest),
+            Some(redacted) => {
+                let event = redacted.event(event);
+                let digest = normalize::digest(event.body);
+                ocsf.truncate(begin);
+                normalized = self.normalizer.normalize(&event, &digest, ocsf);
+                (event, digest)
             }
-        }
-        for complaint in normalized.complaints.iter() {
-            *draft.tally.complaints.entry(complaint.code()).or_default() += 1;
+        };
+        let codes = normalized.complaints.iter().map(Complaint::code);
+        let cut = redacted.as_ref().is_some_and(Redacted::is_cut).then_some("redaction_cut");
+        for code in codes.chain(cut) {
+            *draft.tally.complaints.entry(code).or_default() += 1;
         }
         draft.tally.count(&normalized.log_type, normalized.severity_id);
-        let text =
-            |range| draft.block.ocsf.get(range).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default();
-        if let Some(facts) = place.accounts.get(text(normalized.account.clone())) {
-            Amend::new(&mut draft.block.ocsf, ocsf_start, &mut normalized).account(facts);
+        if let Some(facts) = place.accounts.get(text_at(ocsf, &normalized.account)) {
+            Amend::new(ocsf, begin, &mut normalized).account(facts);
         }
-        let id = document_id(place.record, event.index, &digest);
-        let text =
-            |range| draft.block.ocsf.get(range).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default();
+
         let facts = Facts {
             log_type: &normalized.log_type,
             severity_id: normalized.severity_id,
-            account: text(normalized.account.clone()),
-            region: text(normalized.region.clone()),
-            ocsf: draft.block.ocsf.get(ocsf_start..).unwrap_or_default(),
+            account: text_at(ocsf, &normalized.account),
+            region: text_at(ocsf, &normalized.region),
+            ocsf: ocsf.get(begin..).unwrap_or_default(),
             raw: event.body,
             form: event.form,
-            id,
+            id: document_id(place.record, event.index, &digest),
             now_ms: place.now_ms,
         };
-        let (lanes, tags) = match shared.routes.decide(facts, &mut self.desk) {
-            Decision::Lanes { lanes, tags } => (lanes, tags),
-            Decision::Filtered(rule) => {
-                draft.block.ocsf.truncate(ocsf_start);
+        let id = facts.id;
+        let (lanes, tags, keys) = match self.decide(shared, facts) {
+            Ok(way) => way,
+            Err(rule) => {
+                ocsf.truncate(begin);
                 return draft.let_go(&rule);
             }
         };
         if !tags.is_empty() {
-            Amend::new(&mut draft.block.ocsf, ocsf_start, &mut normalized).labels(tags.iter().map(|tag| &**tag));
+            Amend::new(ocsf, begin, &mut normalized).labels(tags.iter().map(|tag| &**tag));
         }
-        let raw_start = draft.block.raw.len();
+        let raw_begin = draft.block.raw.len();
         if shared.wants_raw {
             draft.block.raw.extend_from_slice(event.body);
         }
         let row = Row {
             record: place.number,
             index: event.index,
-            ocsf: ocsf_start..draft.block.ocsf.len(),
-            raw: raw_start..draft.block.raw.len(),
+            ocsf: begin..draft.block.ocsf.len(),
+            raw: raw_begin..draft.block.raw.len(),
             log_type: normalized.log_type,
             severity_id: normalized.severity_id,
             time_ms: normalized.time_ms,
@@ -89,8 +93,24 @@ impl Bench {
             region: normalized.region,
             id,
         };
-        draft.add(row, lanes);
+        draft.add(row, lanes, keys);
     }
+
+    /// The lanes of an event, its tags, and what is to be remembered of it; or the rule that lets it go.
+    fn decide(&mut self, shared: &Shared, event: Facts<'_>) -> Result<(u64, Vec<Arc<str>>, Keys), Arc<str>> {
+        let keys = match &shared.duplicates {
+            Some(duplicates) => duplicates.ask(event.log_type, event.ocsf, &event.id, event.now_ms)?,
+            None => Keys::default(),
+        };
+        match shared.routes.decide(event, &mut self.desk) {
+            Decision::Lanes { lanes, tags } => Ok((lanes, tags, keys)),
+            Decision::Filtered(rule) => Err(rule),
+        }
+    }
+}
+
+fn text_at<'d>(ocsf: &'d [u8], range: &Range<usize>) -> &'d str {
+    ocsf.get(range.clone()).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
 }
 
 /// What is the same for all events of a record, and for all of a chunk.

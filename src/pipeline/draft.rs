@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::duplicates::Keys;
 use super::summary::Tally;
-use crate::delivery::{Block, DeadReason, Ledger, Row, What};
+use crate::delivery::{Block, DeadReason, Ledger, Mark, Memory, Remember, Row, What};
 use crate::envelope::Refusal;
 
 /// What a chunk became, before it is shared.
@@ -12,6 +13,8 @@ pub struct Draft {
     pub block: Block,
     /// The lanes of each row, a bit for each.
     lanes: Vec<u64>,
+    /// What is to be remembered of rows when they are delivered.
+    marks: Vec<Mark>,
     /// What is broken.
     pub letters: Vec<(What, DeadReason, Refusal)>,
     /// Counts, by name.
@@ -32,17 +35,26 @@ impl Draft {
             charges: Vec::new(),
             ledger: Ledger::default(),
         };
-        Self { block, lanes: Vec::with_capacity(records), letters: Vec::new(), tally: Tally::default(), filtered: 0 }
+        Self {
+            block,
+            lanes: Vec::with_capacity(records),
+            marks: Vec::new(),
+            letters: Vec::new(),
+            tally: Tally::default(),
+            filtered: 0,
+        }
     }
 
-    /// Adds a normalized event that goes to these lanes, at least one.
-    pub fn add(&mut self, row: Row, lanes: u64) {
+    /// Adds a normalized event that goes to these lanes, at least one, and is remembered by these keys.
+    pub fn add(&mut self, row: Row, lanes: u64, keys: Keys) {
+        let (number, id) = (u32::try_from(self.block.rows.len()).unwrap_or(u32::MAX), row.id);
+        self.marks.extend(keys.into_iter().flatten().map(|key| Mark { row: number, key, id }));
         self.block.rows.push(row);
         self.lanes.push(lanes);
     }
 
     /// The rows of each of so many lanes; writes the ledger.
-    pub fn deal(&mut self, lanes: usize) -> Vec<Vec<u32>> {
+    pub fn deal(&mut self, lanes: usize, memory: Option<&Arc<Memory>>, now_ms: i64) -> Vec<Vec<u32>> {
         let mut dealt = vec![Vec::new(); lanes];
         for (number, wanted) in (0_u32..).zip(&self.lanes) {
             for (lane, rows) in dealt.iter_mut().enumerate() {
@@ -53,6 +65,11 @@ impl Draft {
         }
         let counts = self.lanes.iter().map(|lanes| u16::try_from(lanes.count_ones()).unwrap_or(u16::MAX));
         self.block.ledger = Ledger::new(counts);
+        if let Some(memory) = memory {
+            let marks = std::mem::take(&mut self.marks);
+            let remember = Remember { memory: Arc::clone(memory), marks, at_ms: now_ms };
+            self.block.ledger = std::mem::take(&mut self.block.ledger).remembering(remember);
+        }
         dealt
     }
 

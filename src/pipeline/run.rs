@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::dead_letters::DeadLetterFile;
+use super::duplicates::Duplicates;
 use super::settings::{Settings, SourceSettings};
 use super::summary::{SinkSummary, Summary, Tally};
 use super::worker::{Shared, Worker};
@@ -115,6 +116,7 @@ impl House {
         let shared = Arc::new(Shared {
             chunks: Mutex::new(queue),
             redactor,
+            duplicates: Duplicates::new(&settings.deduplicate),
             mappings,
             limits: settings.limits,
             wants_raw: settings.wants_raw(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::accounts::AccountsSettings;
 use super::any_sink::SinkSettings;
+use super::duplicates::DeduplicateOptions;
 use super::options::{DeadLetterFileOptions, PipelineOptions};
 use crate::envelope::Limits;
 use crate::normalize::redact::Redactions;
@@ -22,6 +23,8 @@ pub struct Settings {
     pub routes: Routes,
     /// What is taken out of events.
     pub redactions: Redactions,
+    /// Which duplicates are let go.
+    pub deduplicate: DeduplicateOptions,
     /// What is known of accounts.
     pub accounts: AccountsSettings,
     /// Where dead letters are kept.

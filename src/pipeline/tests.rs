@@ -15,6 +15,8 @@ struct House {
     routes: String,
     accounts: String,
     redactions: String,
+    deduplicate: String,
+    options: &'static str,
 }
 
 impl House {
@@ -24,6 +26,8 @@ impl House {
             routes: routes.to_owned(),
             accounts: String::new(),
             redactions: String::new(),
+            deduplicate: String::new(),
+            options: "workers = 2",
         }
     }
 
@@ -50,9 +54,10 @@ impl House {
             sinks: vec![("out".into(), file("out", "ocsf")), ("raw".into(), file("raw", "raw"))],
             routes,
             redactions: Redactions::new(redactions.iter().map(|(name, redact)| (name.as_str(), redact))).unwrap(),
+            deduplicate: toml::from_str(&self.deduplicate).unwrap(),
             accounts: AccountsSettings::load(&accounts).unwrap(),
             dead_letters: toml::from_str(&format!("directory = '{}'", self.path("dead"))).unwrap(),
-            options: toml::from_str("workers = 2").unwrap(),
+            options: toml::from_str(self.options).unwrap(),
             limits: crate::envelope::Limits::default(),
         };
         let loaded = Sources::embedded().load(Table::v1_8()).unwrap();
@@ -158,4 +163,22 @@ async fn what_is_redacted_is_in_no_output() {
         assert_eq!((text.lines().count(), text.matches("***").count() >= 5), (5, true), "{output}: {text}");
     }
     assert!(house.lines("out.ndjson").iter().all(|event| crate::ocsf::validate(event).is_empty()));
+}
+
+/// Guards that a duplicate from another position is let go once the first is delivered, and counted; with the worker of the
+/// first run gone, nothing is remembered.
+#[tokio::test(flavor = "multi_thread")]
+async fn duplicates_are_let_go() {
+    let mut house = House::new("all = { to = ['out'] }");
+    house.deduplicate = "log_type = ['base']".to_owned();
+    let event = "{\"some\":\"event\"}\n";
+    // Much more than may be in flight: the first are delivered before the last are read.
+    house.options = "in_flight_bytes_max = '16KiB'";
+    let others = (0..2_000).map(|number| format!("{{\"other\":{number}}}\n")).collect::<Vec<_>>().concat();
+    let summary = house.run(format!("{event}{others}{event}{event}").as_bytes()).await;
+    let let_go = summary.tally.filtered.get("duplicate").copied().unwrap_or_default();
+    assert_eq!((summary.filtered, summary.delivered), (let_go, 2_003 - let_go), "{summary}");
+    assert!((1..=2).contains(&let_go), "{summary}");
+    let summary = house.run(event.as_bytes()).await;
+    assert_eq!((summary.filtered, summary.delivered), (0, 1), "{summary}");
 }

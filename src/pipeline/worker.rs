@@ -10,6 +10,7 @@ use super::accounts::AccountsFile;
 use super::bench::{Bench, Place};
 use super::dead_letters::DeadLetterFile;
 use super::draft::Draft;
+use super::duplicates::Duplicates;
 use super::summary::Tally;
 use crate::ack::Outcome;
 use crate::budget::Budget;
@@ -35,6 +36,8 @@ pub struct Shared {
     pub routes: Routes,
     /// What is taken out of events.
     pub redactor: Redactor,
+    /// Which duplicates are let go.
+    pub duplicates: Option<Duplicates>,
     /// What is known of accounts.
     pub accounts: AccountsFile,
     /// Where broken records go.
@@ -99,7 +102,8 @@ impl Worker {
         draft.block.records = records;
         let made = draft.block.ocsf.len() + draft.block.raw.len();
         draft.block.charges.push(self.shared.budget.charge(made));
-        let routed = draft.deal(self.lanes.len());
+        let memory = self.shared.duplicates.as_ref().map(Duplicates::memory);
+        let routed = draft.deal(self.lanes.len(), memory, now_ms);
         let Draft { block, letters, tally, filtered, .. } = draft;
         self.shared.events.filtered.add(filtered);
         self.shared.tally.lock().unwrap_or_else(PoisonError::into_inner).add(tally);
