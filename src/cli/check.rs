@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{End, FAILED, runtime};
 use crate::config;
 use crate::delivery::Sink as _;
+use crate::normalize::mapping;
 use crate::pipeline::SourceSettings;
 use crate::source::file::FileSource;
 use crate::source::kinesis::KinesisSource;
@@ -13,7 +14,9 @@ use crate::source::kinesis::KinesisSource;
 /// Checks the configuration and the mappings; with `connect`, asks every source and sink.
 pub fn check(path: &Path, connect: bool) -> Result<u8, End> {
     let settings = config::load(path).map_err(End::usage)?;
-    let mappings = Arc::new(config::mappings(settings.normalize.mappings.as_deref()).map_err(End::usage)?);
+    let loaded = config::loaded(&settings.normalize.mappings).map_err(End::usage)?;
+    let notes = mapping::notes(&loaded);
+    let mappings = Arc::new(config::compile(loaded).map_err(End::usage)?);
     config::check_log_types(path, &settings, &mappings).map_err(End::usage)?;
     let pipeline = settings.pipeline;
     println!(
@@ -23,6 +26,9 @@ pub fn check(path: &Path, connect: bool) -> Result<u8, End> {
         pipeline.sinks.len(),
         mappings.log_types().count()
     );
+    for note in notes {
+        println!("{note}");
+    }
     if !connect {
         return Ok(0);
     }

@@ -11,7 +11,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use mappings::{loaded, mappings};
+pub use mappings::{compile, loaded, mappings};
 pub use options::{
     DeadLetterOptions, EnrichOptions, LogFormat, LogOptions, NormalizeOptions, Options, SinkOptions, SourceOptions,
 };

@@ -19,6 +19,7 @@ mod explain;
 mod json;
 pub mod mapping;
 mod normalizer;
+mod pass;
 mod plan;
 pub mod redact;
 mod repair;

@@ -97,7 +97,7 @@ impl Bench {
     }
 
     /// The lanes of an event, its tags, and what is to be remembered of it; or the rule that lets it go.
-    fn decide(&mut self, shared: &Shared, event: Facts<'_>) -> Result<(u64, Vec<Arc<str>>, Keys), Arc<str>> {
+    fn decide(&mut self, shared: &Shared, event: Facts<'_>) -> Result<Way, Arc<str>> {
         let keys = match &shared.duplicates {
             Some(duplicates) => duplicates.ask(event.log_type, event.ocsf, &event.id, event.now_ms)?,
             None => Keys::default(),
@@ -125,6 +125,9 @@ pub struct Place<'a> {
     /// The time at which the chunk is worked on, in milliseconds since 1970.
     pub now_ms: i64,
 }
+
+/// The lanes of an event, a bit for each; its tags; what is to be remembered of it.
+type Way = (u64, Vec<Arc<str>>, Keys);
 
 /// A hash of position, index in the record and raw event bytes (by their digest).
 fn document_id(record: &Record, index: u32, digest: &BodyDigest) -> [u8; 16] {
