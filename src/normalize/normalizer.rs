@@ -17,10 +17,10 @@ use super::{BodyDigest, Complaint, Complaints, Normalized};
 use crate::envelope::{Context, Event, Field, Form};
 
 /// Bytes the parser's buffers are made for at the beginning; they grow with the events.
-const BODY_BYTES_USUAL: usize = 16 * 1024;
+pub(super) const BODY_BYTES_USUAL: usize = 16 * 1024;
 
 /// The name of the member that holds what is no object.
-const RAW: &str = "raw";
+pub(super) const RAW: &str = "raw";
 
 /// Turns events into OCSF documents, one after the other, with buffers of its own.
 pub struct Normalizer {
@@ -423,7 +423,7 @@ impl<'e> Subject<'e> {
 }
 
 /// A document that is no object becomes the member of one.
-fn wrap(nodes: &mut Vec<Node<'_>>) {
+pub(super) fn wrap(nodes: &mut Vec<Node<'_>>) {
     if !matches!(nodes.first(), Some(Node::Object { .. })) {
         let count = nodes.len().saturating_add(1);
         nodes.splice(0..0, [Node::Object { len: 1, count }, Node::String(RAW)]);
