@@ -5,13 +5,13 @@
 //! ```text
 //! source ──Chunk──▶ normalize workers ──Parcel──▶ lane per sink ──Batch──▶ sink.send ──Delivery──┐
 //!   ▲   records +      envelope → detect →          encode, batch by         one verdict an entry │
-//!   │   receipt        mapping → route              entries, bytes, age                           │
+//!   │   receipt        mapping → route → project    entries, bytes, age                           │
 //!   └── checkpoint ◀── frontier (contiguous, per shard) ◀── receipts settle ◀────────────┴─▶ dead letters
 //! ```
 //!
 //! A source hands on [chunks](record::Chunk) of [records](record::Record). A worker undoes their [envelopes](envelope),
-//! [normalizes](normalize) each event to OCSF bytes, and [routes](route) it. Each sink has a [lane](delivery) that
-//! batches, sends, and acts on one verdict an entry. When every part of a chunk is settled, its [receipt](ack::Receipt)
+//! [normalizes](normalize) each event to OCSF bytes, [routes](route) it, and projects it to the [vocabularies](vocabulary)
+//! that its sinks want. Each sink has a [lane](delivery) that batches, sends, and acts on one verdict an entry. When every part of a chunk is settled, its [receipt](ack::Receipt)
 //! tells the shard's [frontier](ack::Frontier), and the checkpoint moves.
 //!
 //! # The house

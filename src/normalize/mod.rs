@@ -8,6 +8,9 @@
 //! The plan then writes the output members into a scratch buffer, noting which leaf went where; what needs to know all
 //! of that (`rest`, `observables`, `unmapped`) is put in when the parts are joined (`run::assemble`).
 //!
+//! A [`Projector`] runs the same plans over an OCSF event and writes another vocabulary (`project`). Which names a plan may
+//! write, and what the engine adds by itself, is for the vocabulary's table to say.
+//!
 //! Nothing here recurses on the depth of the input; the plan's own depth is bounded by `plan::DEPTH_MAX`.
 
 mod accounts;
