@@ -74,7 +74,9 @@ fn outcome(peeler: &mut Peeler, normalizer: &mut Normalizer, record: &[u8], body
     }
     let mut leaves = BTreeMap::new();
     flatten("", &document, &mut leaves);
-    Some(Outcome { log_type: made.log_type, leaves, told })
+    // Where no case of a mapping holds, the base mapping writes the event, and tells equal ones apart by their envelopes.
+    let is_base = document["metadata"]["transformation_info_list"][0]["name"] == BASE;
+    Some(Outcome { log_type: if is_base { BASE.into() } else { made.log_type }, leaves, told })
 }
 
 /// Every leaf by its path; an observable by what it names, because their order means nothing.
@@ -98,8 +100,9 @@ fn flatten(path: &str, value: &Value, leaves: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// Log types of which some events name no time of their own but a start that may lie ahead: the envelope's goes before it.
-const DATED_BY_THE_ENVELOPE: [&str; 1] = ["aws.health"];
+/// Log types of which some events name no time of their own but a start that may lie ahead, or the time of what was changed
+/// and not of the change, as an analyst's to a finding: the envelope's goes before it.
+const DATED_BY_THE_ENVELOPE: [&str; 2] = ["aws.health", "aws.securityhub"];
 const BASE: &str = "base";
 /// The facts of MAPPING's common rules. Where an envelope has one, what a log type would put there itself stays elsewhere.
 const FACTS: [&str; 5] = ["original_event_uid", "original_time", "logged_time", "log_name", "log_source"];
@@ -123,21 +126,19 @@ fn differences(one: &Outcome, other: &Outcome, told_apart: &BTreeSet<Arc<str>>) 
         })
     };
     let is_among = |log_types: &[&str]| log_types.contains(&&*one.log_type);
-    // What no case of its log type could take is a base event too.
-    let is_base = is_among(&[BASE]) || one.leaves.get(".class_uid") == Some(&json!(0));
     let account_differs = one.leaves.get(".cloud.account.uid") != other.leaves.get(".cloud.account.uid");
     let mut found = Vec::new();
     for path in one.leaves.keys().chain(other.leaves.keys()).collect::<BTreeSet<_>>() {
         let (left, right) = (one.leaves.get(path), other.leaves.get(path));
         let is_of_the_envelope = match path.as_str() {
-            ".metadata.uid" => is_base || told_apart.contains(&one.log_type),
+            ".metadata.uid" => told_apart.contains(&one.log_type),
             ".time" if is_among(&DATED_BY_THE_ENVELOPE) => is_told(one, left) || is_told(other, right),
             // An event without a time has that of its envelope, else the one of its arrival.
             ".time" => [left, right].contains(&Some(&json!(ARRIVAL_MS))),
             // The type of an account that only the envelope knows comes with it.
             path if path.starts_with(".cloud.account.") => account_differs,
             // What the product is of an event that no mapping knows.
-            path if path.starts_with(".metadata.product.") => is_base,
+            path if path.starts_with(".metadata.product.") => is_among(&[BASE]),
             _ => false,
         };
         // A name that the event has in part, and the envelope completes.
