@@ -12,7 +12,7 @@ use crate::source::kinesis::KinesisSource;
 /// Checks the configuration and the mappings; with `connect`, asks every source and sink.
 pub fn check(path: &Path, connect: bool) -> Result<u8, End> {
     let settings = config::load(path).map_err(End::usage)?;
-    let mappings = config::mappings(settings.normalize.mappings.as_deref()).map_err(End::usage)?;
+    let mappings = config::mappings(&settings.normalize).map_err(End::usage)?;
     let pipeline = settings.pipeline;
     println!(
         "{}: {} sources, {} sinks, {} mappings: all well",

@@ -1,22 +1,28 @@
 //! The mappings that a configuration means: the embedded ones, and a directory of a user's own over them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::NormalizeOptions;
 use crate::normalize::Mappings;
+use crate::normalize::mapping::ast::Mapping;
 use crate::normalize::mapping::{Loaded, Sources};
 use crate::ocsf::Table;
 
-/// The mappings, loaded, checked and compiled.
+/// The mappings, loaded, checked and compiled, as a configuration wants them.
 ///
 /// # Errors
 ///
 /// With every mistake found, one a line: file, line, column and remedy.
-pub fn mappings(directory: Option<&Path>) -> Result<Mappings, String> {
-    let Loaded { log_types, base } = loaded(directory)?;
-    Mappings::compile(log_types, base, Table::v1_8()).map_err(|errors| {
+pub fn mappings(options: &NormalizeOptions) -> Result<Mappings, String> {
+    let Loaded { mut log_types, base } = loaded(options.mappings.as_deref())?;
+    reorder(&mut log_types, &options.columns)?;
+    let mut mappings = Mappings::compile(log_types, base, Table::v1_8()).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         lines.join("\n")
-    })
+    })?;
+    mappings.set_zone(&options.timezone).map_err(|error| format!("normalize.timezone: {error}"))?;
+    Ok(mappings)
 }
 
 /// The mappings, loaded and checked.
@@ -31,6 +37,21 @@ pub fn loaded(directory: Option<&Path>) -> Result<Loaded, String> {
         None => sources,
     };
     sources.load(Table::v1_8()).map_err(|errors| errors.to_string())
+}
+
+/// Gives log types the orders of columns that a user has configured.
+fn reorder(log_types: &mut [Mapping], columns: &BTreeMap<String, String>) -> Result<(), String> {
+    for (log_type, order) in columns {
+        let text =
+            log_types.iter_mut().find(|mapping| *mapping.log_type == **log_type).map(|mapping| &mut mapping.text);
+        let said = |problem: &str| Err(format!("normalize.columns: `{log_type}` {problem}"));
+        match text {
+            None => return said("is no log type that has a mapping"),
+            Some(None) => return said("does not come as lines of text"),
+            Some(Some(text)) => text.reorder(order).or_else(|problem| said(&problem))?,
+        }
+    }
+    Ok(())
 }
 
 fn files(directory: &Path) -> Result<Vec<(String, String)>, String> {

@@ -70,6 +70,13 @@ pub struct DeadLetterOptions {
 pub struct NormalizeOptions {
     /// A directory of mapping files of your own (`*.toml`). One with the log type of an embedded mapping replaces it.
     pub mappings: Option<PathBuf>,
+    /// The order of columns of a log type whose events are lines of text, where it is not the usual one and the records do
+    /// not begin with a header line: names with blanks between, such as the format string of a flow log. `-` stands for
+    /// itself in the names, or `_`.
+    pub columns: BTreeMap<String, String>,
+    /// Where the clocks stand that write times without a zone: a name of the IANA database, such as `Europe/Berlin`. AWS
+    /// means UTC.
+    pub timezone: String,
     /// The most that one record may hold when it is decompressed; above, it is dead-lettered whole.
     pub decompressed_bytes_max: Size,
     /// How many times its own size a compressed record may grow to, once it has grown beyond 8 MiB; above, it is
@@ -85,7 +92,9 @@ impl Default for NormalizeOptions {
     fn default() -> Self {
         let Limits { decompressed_bytes_max, ratio_max, depth_max, events_per_record_max, .. } = Limits::default();
         let decompressed_bytes_max = Size(u64::try_from(decompressed_bytes_max).unwrap_or(u64::MAX));
-        Self { mappings: None, decompressed_bytes_max, ratio_max, depth_max, events_per_record_max }
+        let columns = BTreeMap::new();
+        let timezone = "UTC".to_owned();
+        Self { mappings: None, columns, timezone, decompressed_bytes_max, ratio_max, depth_max, events_per_record_max }
     }
 }
 

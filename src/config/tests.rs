@@ -78,3 +78,32 @@ fn mistakes_are_told_with_their_place() {
     let told = mistake(&format!("{SOURCE}{SINK}[sink.file.o]\npath = 'x'\n"));
     assert!(told.contains("two sinks are called `o`"), "{told}");
 }
+
+/// Guards that a user's own order of columns and zone reach the mappings, and the words where they cannot.
+#[test]
+fn mappings_as_they_are_configured() {
+    let options =
+        |text: &str| parse("c.toml", &format!("{SOURCE}{SINK}[normalize]\n{text}")).expect("it is right").normalize;
+    for (text, expect) in [
+        ("", None),
+        ("columns = { 'aws.vpc_flow' = '${version} ${action}' }\ntimezone = 'Asia/Tokyo'", None),
+        (
+            "columns = { 'aws.flow' = 'version' }",
+            Some("normalize.columns: `aws.flow` is no log type that has a mapping"),
+        ),
+        (
+            "columns = { 'aws.guardduty' = 'id' }",
+            Some("normalize.columns: `aws.guardduty` does not come as lines of text"),
+        ),
+        ("columns = { 'aws.vpc_flow' = 'a a' }", Some("normalize.columns: `aws.vpc_flow` has the column `a` twice")),
+        ("columns = { 'aws.vpc_flow' = ' ' }", Some("normalize.columns: `aws.vpc_flow` has no columns")),
+        ("timezone = 'Mars/Olympus'", Some("normalize.timezone: ")),
+    ] {
+        match (super::mappings(&options(text)), expect) {
+            (Ok(_), None) => {}
+            (Err(said), Some(expect)) => assert!(said.starts_with(expect), "{said}"),
+            (Ok(_), Some(expect)) => panic!("{text}: expected {expect}"),
+            (Err(said), None) => panic!("{text}: {said}"),
+        }
+    }
+}

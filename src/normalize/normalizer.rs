@@ -12,7 +12,8 @@ use super::plan::{Mappings, Plan};
 use super::repair::repair;
 use super::run::{Buffers, FREE, GONE, Input, LEFT, Outcome, Run, TYPED, fill, find, push_bare};
 use super::tape::{DEPTH_MAX, any_leaf, each_leaf, end, node_of, scalar};
-use super::{BodyDigest, Complaint, Complaints, Normalized};
+use super::text::Layout;
+use super::{BodyDigest, CLOCK_AHEAD_MAX, Complaint, Complaints, Normalized};
 use crate::envelope::{Context, Event, Field, Form};
 
 /// Bytes the parser's buffers are made for at the beginning; they grow with the events.
@@ -152,6 +153,9 @@ impl Normalizer {
         *inner_tape = inner_nodes.reset();
         let Made { log_type, outcome, mapping, leaves } = made;
         let Outcome { class_uid, severity_id, time_ms, account, region } = outcome;
+        if is_in_future(time_ms, event.context) {
+            complaints.add(Complaint::TimeInFuture);
+        }
         let normalized = Normalized { log_type, class_uid, severity_id, time_ms, account, region, complaints };
         (normalized, mapping, leaves)
     }
@@ -194,13 +198,16 @@ impl<'d> Desk<'d> {
             let mut run = Run::new(subject.input(&mappings.detector, &tape.0, ""), self.buffers, trace);
             detect::look(&mut run);
             let ocsf = detect::is_ocsf(&mappings.ocsf, &run);
-            let plan = detect::best(mappings, &mut run, |plan| plan.layout.is_none());
+            let plan = detect::best(mappings, &mut run, |plan| plan.layout.as_ref().is_none_or(Layout::takes_json));
             (plan.and_then(|(plan, _)| mappings.plans.get(plan)), ocsf)
         };
         if let Some(ocsf) = ocsf {
             return self.pass(subject.body, &ocsf, out);
         }
         let Some(plan) = plan else { return self.map(&mappings.base, subject, &tape.0, out, trace, complaints) };
+        if let Some(layout) = &plan.layout {
+            layout.forget_absent(&mut tape.0);
+        }
         self.embed(plan, tape, inner, inner_tape, trace);
         self.map(plan, subject, &tape.0, out, trace, complaints)
     }
@@ -433,6 +440,13 @@ impl<'e> Subject<'e> {
             digest: self.digest,
         }
     }
+}
+
+/// Whether an event tells a time that its record's arrival says cannot have come yet.
+fn is_in_future(time_ms: i64, context: &Context) -> bool {
+    let arrival_ms = context.get(Field::Arrival).and_then(|text| text.parse::<i64>().ok());
+    let ahead_ms = i64::try_from(CLOCK_AHEAD_MAX.as_millis()).unwrap_or(i64::MAX);
+    arrival_ms.is_some_and(|arrival_ms| time_ms > arrival_ms.saturating_add(ahead_ms))
 }
 
 /// A document that is no object becomes the member of one.

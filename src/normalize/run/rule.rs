@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 use simd_json::Node;
 
-use super::super::convert::{self, Type, Value, convert, fit, text_equals, with_text};
+use super::super::convert::{self, Type, Value, convert, convert_in, fit, text_equals, with_text};
 use super::super::explain::{Trace, push_indexed};
 use super::super::json::{push_comma, push_hex, push_string};
 use super::super::mapping::ast::{Constant, Cut, Kind};
@@ -305,7 +305,7 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
         let mut word = None;
         let value = match &rule.map {
             None => {
-                let (value, cut) = convert(source, rule.kind.unwrap_or(leaf.takes.kind()))?;
+                let (value, cut) = convert_in(source, rule.kind.unwrap_or(leaf.takes.kind()), &self.plan.zone)?;
                 lossy |= cut;
                 value
             }
@@ -432,7 +432,7 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
         };
         let value = match &rule.map {
             Some(Map::Enum(words)) => Value::Scalar(scalar_of(look_up(words, source)?)),
-            _ => convert(source, rule.kind.unwrap_or(leaf.takes.kind()))?.0,
+            _ => convert_in(source, rule.kind.unwrap_or(leaf.takes.kind()), &self.plan.zone)?.0,
         };
         let fitted = self.fit(value, leaf)?;
         self.trace.wrote(rule.id, &leaf.target, &self.buffers.indices, None);
