@@ -34,6 +34,7 @@ pub struct Normalizer {
     inner_tape: Tape<'static>,
     buffers: Buffers,
     embedded: Vec<Embedded>,
+    last_text: usize,
 }
 
 /// A string of the event that may hold JSON.
@@ -61,6 +62,8 @@ struct Desk<'d> {
     parser: &'d mut ParserBuffers,
     buffers: &'d mut Buffers,
     embedded: &'d mut Vec<Embedded>,
+    /// The plan that took the last line of text. The next one is most often its, too.
+    last_text: &'d mut usize,
 }
 
 /// The event as the plans see it.
@@ -86,6 +89,7 @@ impl Normalizer {
             inner_tape: Tape(Vec::new()),
             buffers: Buffers::default(),
             embedded: Vec::new(),
+            last_text: 0,
         }
     }
 
@@ -115,7 +119,7 @@ impl Normalizer {
         out: &mut Vec<u8>,
         trace: &mut T,
     ) -> (Normalized, Option<Arc<str>>, Leaves) {
-        let Self { mappings, parser, body, repaired, repaired_body, inner, tape, inner_tape, buffers, embedded } = self;
+        let Self { mappings, parser, body, repaired, repaired_body, inner, tape, inner_tape, buffers, embedded, last_text } = self;
         buffers.forget_event();
         let mut complaints = Complaints::default();
         let text: Cow<'_, str> = match event.form {
@@ -124,7 +128,7 @@ impl Normalizer {
         };
         let mut nodes = std::mem::replace(tape, Tape(Vec::new())).reset();
         let mut inner_nodes = std::mem::replace(inner_tape, Tape(Vec::new())).reset();
-        let mut desk = Desk { mappings, parser, buffers, embedded };
+        let mut desk = Desk { mappings, parser, buffers, embedded, last_text };
         let mut subject = Subject { body: event.body, context: event.context, digest, text: None };
         let refused;
         let made = if event.form == Form::Text {
@@ -228,8 +232,14 @@ impl<'d> Desk<'d> {
         let line = subject.text.unwrap_or_default();
         let header = subject.context.get(Field::Header);
         let mut best: Option<(usize, usize)> = None;
-        for plan in &mappings.plans {
+        let likely = mappings.plans.get(*self.last_text);
+        for plan in likely.into_iter().chain(&mappings.plans) {
             let Some(layout) = &plan.layout else { continue };
+            // What cannot win needs no look. Two matches that hold never have equally many conditions.
+            let weight_max = plan.matches.iter().map(|known| known.weight).max();
+            if best.map(|(_, weight)| weight) >= weight_max {
+                continue;
+            }
             layout.split(line, header, &mut tape.0);
             let mut run = Run::new(subject.input(&mappings.detector, &tape.0, ""), self.buffers, trace);
             detect::look(&mut run);
@@ -238,6 +248,9 @@ impl<'d> Desk<'d> {
             {
                 best = Some((plan, weight));
             }
+        }
+        if let Some((plan, _)) = best {
+            *self.last_text = plan;
         }
         let best = best.and_then(|(plan, _)| mappings.plans.get(plan));
         let Some((plan, layout)) = best.and_then(|plan| Some((plan, plan.layout.as_ref()?))) else {
