@@ -1,7 +1,7 @@
-//! The mappings that a configuration means: the embedded ones, and a directory of a user's own over them.
+//! The mappings that a configuration means: the embedded ones, and a user's own files over them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::NormalizeOptions;
 use crate::normalize::Mappings;
@@ -9,13 +9,22 @@ use crate::normalize::mapping::ast::Mapping;
 use crate::normalize::mapping::{Loaded, Sources};
 use crate::ocsf::Table;
 
-/// The mappings, loaded, checked and compiled, as a configuration wants them.
+/// The mappings, loaded, checked and compiled.
 ///
 /// # Errors
 ///
 /// With every mistake found, one a line: file, line, column and remedy.
 pub fn mappings(options: &NormalizeOptions) -> Result<Mappings, String> {
-    let Loaded { mut log_types, base } = loaded(options.mappings.as_deref())?;
+    compile(loaded(&options.mappings)?, options)
+}
+
+/// Compiles mappings that were loaded, with the columns and the zone that a configuration wants.
+///
+/// # Errors
+///
+/// As [`mappings`].
+pub fn compile(loaded: Loaded, options: &NormalizeOptions) -> Result<Mappings, String> {
+    let Loaded { mut log_types, base } = loaded;
     reorder(&mut log_types, &options.columns)?;
     let mut mappings = Mappings::compile(log_types, base, Table::v1_8()).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -23,20 +32,6 @@ pub fn mappings(options: &NormalizeOptions) -> Result<Mappings, String> {
     })?;
     mappings.set_zone(&options.timezone).map_err(|error| format!("normalize.timezone: {error}"))?;
     Ok(mappings)
-}
-
-/// The mappings, loaded and checked.
-///
-/// # Errors
-///
-/// As [`mappings`].
-pub fn loaded(directory: Option<&Path>) -> Result<Loaded, String> {
-    let sources = Sources::embedded();
-    let sources = match directory {
-        Some(directory) => sources.with_directory(files(directory)?),
-        None => sources,
-    };
-    sources.load(Table::v1_8()).map_err(|errors| errors.to_string())
 }
 
 /// Gives log types the orders of columns that a user has configured.
@@ -54,20 +49,54 @@ fn reorder(log_types: &mut [Mapping], columns: &BTreeMap<String, String>) -> Res
     Ok(())
 }
 
-fn files(directory: &Path) -> Result<Vec<(String, String)>, String> {
-    let failed =
-        |path: &Path, error: std::io::Error| format!("cannot read the mappings in {}: {error}", path.display());
+/// The mappings, loaded and checked. `own` are directories and files.
+///
+/// # Errors
+///
+/// As [`mappings`].
+pub fn loaded(own: &[PathBuf]) -> Result<Loaded, String> {
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(directory).map_err(|error| failed(directory, error))? {
-        let path = entry.map_err(|error| failed(directory, error))?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
-            let text = std::fs::read_to_string(&path).map_err(|error| failed(&path, error))?;
-            files.push((path.display().to_string(), text));
-        }
+    for path in own {
+        if path.is_dir() { directory(path, &mut files)? } else { file(path, &mut files)? }
     }
     files.sort();
-    if files.is_empty() {
+    // A file may be named, and lie in a directory that is named too.
+    files.dedup_by(|one, other| one.0 == other.0);
+    Sources::embedded().with_directory(files).load(Table::v1_8()).map_err(|errors| errors.to_string())
+}
+
+fn directory(directory: &Path, files: &mut Vec<(String, String)>) -> Result<(), String> {
+    let before = files.len();
+    for entry in std::fs::read_dir(directory).map_err(|error| unreadable(directory, &error))? {
+        let path = entry.map_err(|error| unreadable(directory, &error))?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            files.push(read(&path)?);
+        }
+    }
+    if files.len() == before {
         return Err(format!("{}: there is no mapping file (`*.toml`) in it", directory.display()));
     }
-    Ok(files)
+    Ok(())
+}
+
+/// A file, and its tests where they stand beside it.
+fn file(path: &Path, files: &mut Vec<(String, String)>) -> Result<(), String> {
+    if path.extension().is_none_or(|extension| extension != "toml") {
+        return Err(format!("{}: it is neither a directory nor a mapping file (`*.toml`)", path.display()));
+    }
+    files.push(read(path)?);
+    let tests = path.with_extension("tests.toml");
+    if tests.is_file() {
+        files.push(read(&tests)?);
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<(String, String), String> {
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    Ok((path.display().to_string(), text))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> String {
+    format!("cannot read the mappings in {}: {error}", path.display())
 }

@@ -68,8 +68,9 @@ pub struct DeadLetterOptions {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NormalizeOptions {
-    /// A directory of mapping files of your own (`*.toml`). One with the log type of an embedded mapping replaces it.
-    pub mappings: Option<PathBuf>,
+    /// Mapping files of your own: directories (every `*.toml` in them) and files. One with the log type of a shipped mapping
+    /// takes its place; any other adds a log type, and wins where a shipped one recognises an event with equal right.
+    pub mappings: Vec<PathBuf>,
     /// The order of columns of a log type whose events are lines of text, where it is not the usual one and the records do
     /// not begin with a header line: names with blanks between, such as the format string of a flow log. `-` stands for
     /// itself in the names, or `_`.
@@ -92,9 +93,8 @@ impl Default for NormalizeOptions {
     fn default() -> Self {
         let Limits { decompressed_bytes_max, ratio_max, depth_max, events_per_record_max, .. } = Limits::default();
         let decompressed_bytes_max = Size(u64::try_from(decompressed_bytes_max).unwrap_or(u64::MAX));
-        let columns = BTreeMap::new();
-        let timezone = "UTC".to_owned();
-        Self { mappings: None, columns, timezone, decompressed_bytes_max, ratio_max, depth_max, events_per_record_max }
+        let (mappings, columns, timezone) = (Vec::new(), BTreeMap::new(), "UTC".to_owned());
+        Self { mappings, columns, timezone, decompressed_bytes_max, ratio_max, depth_max, events_per_record_max }
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::ast::{At, Mapping};
+use super::ast::{At, Mapping, Origin};
 use super::document::{self, Table as Document};
 use super::error::{Error, Errors};
 use super::load::{self, Draft};
@@ -37,7 +37,7 @@ enum Role {
 /// All mappings, read, merged and checked.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// One mapping for each log type.
+    /// One mapping for each log type, a user's own first: of two with equal right the first takes the event.
     pub log_types: Vec<Mapping>,
     /// The mapping of what no other mapping takes: it has no match, and its class is the base event.
     pub base: Mapping,
@@ -59,6 +59,10 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("aws/cloudfront_realtime.toml", include_str!("../../../mappings/aws/cloudfront_realtime.toml")),
     ("aws/cloudtrail.tests.toml", include_str!("../../../mappings/aws/cloudtrail.tests.toml")),
     ("aws/cloudtrail.toml", include_str!("../../../mappings/aws/cloudtrail.toml")),
+    ("aws/cloudtrail_insight.tests.toml", include_str!("../../../mappings/aws/cloudtrail_insight.tests.toml")),
+    ("aws/cloudtrail_insight.toml", include_str!("../../../mappings/aws/cloudtrail_insight.toml")),
+    ("aws/cloudtrail_lake.tests.toml", include_str!("../../../mappings/aws/cloudtrail_lake.tests.toml")),
+    ("aws/cloudtrail_lake.toml", include_str!("../../../mappings/aws/cloudtrail_lake.toml")),
     ("aws/cloudwatch_alarm.tests.toml", include_str!("../../../mappings/aws/cloudwatch_alarm.tests.toml")),
     ("aws/cloudwatch_alarm.toml", include_str!("../../../mappings/aws/cloudwatch_alarm.toml")),
     ("aws/cloudwatch_log.tests.toml", include_str!("../../../mappings/aws/cloudwatch_log.tests.toml")),
@@ -71,6 +75,10 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("aws/elb.toml", include_str!("../../../mappings/aws/elb.toml")),
     ("aws/guardduty.tests.toml", include_str!("../../../mappings/aws/guardduty.tests.toml")),
     ("aws/guardduty.toml", include_str!("../../../mappings/aws/guardduty.toml")),
+    ("aws/guardduty_malware_scan.tests.toml", include_str!("../../../mappings/aws/guardduty_malware_scan.tests.toml")),
+    ("aws/guardduty_malware_scan.toml", include_str!("../../../mappings/aws/guardduty_malware_scan.toml")),
+    ("aws/guardduty_status.tests.toml", include_str!("../../../mappings/aws/guardduty_status.tests.toml")),
+    ("aws/guardduty_status.toml", include_str!("../../../mappings/aws/guardduty_status.toml")),
     ("aws/health.tests.toml", include_str!("../../../mappings/aws/health.tests.toml")),
     ("aws/health.toml", include_str!("../../../mappings/aws/health.toml")),
     ("aws/inspector.tests.toml", include_str!("../../../mappings/aws/inspector.tests.toml")),
@@ -111,7 +119,7 @@ impl Sources {
         Self { files: files.collect() }
     }
 
-    /// Files laid over these, as `(name, text)`. One of the same log type, or of the same role (`common.toml`,
+    /// A user's own files laid over these, as `(name, text)`. One of the same log type, or of the same role (`common.toml`,
     /// `base.toml`), replaces the embedded one and its tests.
     #[must_use]
     pub fn with_directory(mut self, files: Vec<(String, String)>) -> Self {
@@ -142,6 +150,7 @@ impl Sources {
                 Role::LogType | Role::Common | Role::Tests => log_types.push(draft.mapping),
             }
         }
+        log_types.sort_by_key(|mapping| mapping.origin == Origin::Shipped);
         errors.extend(ties::errors(&log_types.iter().collect::<Vec<_>>()));
         let order = |name: &str| self.files.iter().position(|file| *file.name == *name);
         errors.sort_by_key(|error| (order(&error.at.file), error.at.line, error.at.column));
@@ -157,13 +166,14 @@ impl Sources {
         let chosen = chosen(&parsed, errors);
         let empty = Document::default();
         let common =
-            chosen.iter().find(|(file, _)| role(&file.name) == Role::Common).map_or(&empty, |(_, table)| *table);
+            chosen.iter().find(|chosen| role(&chosen.file.name) == Role::Common).map_or(&empty, |chosen| chosen.table);
         let common_errors = load::common_errors(common);
         // The mistakes of common.toml are told once, not again for every file that takes its rules.
         let common = if common_errors.is_empty() { common } else { &empty };
         errors.extend(common_errors);
+        let has_base = chosen.iter().any(|chosen| role(&chosen.file.name) == Role::Base);
         let mut drafts = Vec::new();
-        for (file, table) in &chosen {
+        for Chosen { file, table, origin } in chosen {
             let role = role(&file.name);
             if matches!(role, Role::Common | Role::Tests) {
                 continue;
@@ -172,14 +182,15 @@ impl Sources {
             let tests =
                 parsed.iter().find(|(other, _)| *other.name == *beside && other.is_embedded == file.is_embedded);
             match load::draft(&file.name, table, common, tests.map(|(_, table)| table)) {
-                Ok(draft) => {
+                Ok(mut draft) => {
+                    draft.mapping.origin = origin;
                     errors.extend(match_errors(role, &draft));
                     drafts.push((role, draft));
                 }
                 Err(found) => errors.extend(found),
             }
         }
-        if !chosen.iter().any(|(file, _)| role(&file.name) == Role::Base) {
+        if !has_base {
             let at = At { file: "base.toml".into(), line: 1, column: 1 };
             errors.push(Error::new(&at, "there is no base mapping"));
         }
@@ -198,10 +209,18 @@ impl Sources {
     }
 }
 
-/// The files that count: of each log type and role one, a directory's before the embedded.
-fn chosen<'f>(parsed: &'f [(&'f File, Document)], errors: &mut Vec<Error>) -> Vec<(&'f File, &'f Document)> {
+/// A file that counts.
+#[derive(Clone, Copy)]
+struct Chosen<'f> {
+    file: &'f File,
+    table: &'f Document,
+    origin: Origin,
+}
+
+/// The files that count: of each log type and role one, a user's own before the embedded.
+fn chosen<'f>(parsed: &'f [(&'f File, Document)], errors: &mut Vec<Error>) -> Vec<Chosen<'f>> {
     let mut taken: BTreeMap<String, usize> = BTreeMap::new();
-    let mut chosen: Vec<(&File, &Document)> = Vec::new();
+    let mut chosen: Vec<Chosen<'_>> = Vec::new();
     for (file, table) in parsed {
         let key = match role(&file.name) {
             Role::Tests => {
@@ -220,18 +239,19 @@ fn chosen<'f>(parsed: &'f [(&'f File, Document)], errors: &mut Vec<Error>) -> Ve
             }
         };
         match taken.get(&key).and_then(|place| Some((*place, *chosen.get(*place)?))) {
-            Some((place, (earlier, _))) if earlier.is_embedded && !file.is_embedded => {
+            Some((place, Chosen { file: earlier, .. })) if earlier.is_embedded && !file.is_embedded => {
                 if let Some(slot) = chosen.get_mut(place) {
-                    *slot = (file, table);
+                    *slot = Chosen { file, table, origin: Origin::Own { replaces_shipped: true } };
                 }
             }
-            Some((_, (earlier, _))) => {
+            Some((_, Chosen { file: earlier, .. })) => {
                 let at = At { file: Arc::clone(&file.name), line: 1, column: 1 };
                 errors.push(Error::new(&at, format!("`{}` maps the same log type", earlier.name)));
             }
             None => {
                 taken.insert(key, chosen.len());
-                chosen.push((file, table));
+                let own = Origin::Own { replaces_shipped: false };
+                chosen.push(Chosen { file, table, origin: if file.is_embedded { Origin::Shipped } else { own } });
             }
         }
     }
