@@ -46,7 +46,7 @@ pub fn check(path: &Path, connect: bool) -> Result<u8, End> {
 
 async fn check_source(name: &str, source: &SourceSettings) -> Result<String, String> {
     match source {
-        SourceSettings::Kinesis(options) => match KinesisSource::check(options).await {
+        SourceSettings::Kinesis(options) => match KinesisSource::check(name, options).await {
             Ok(shards) => Ok(format!("ready, {shards} shards")),
             Err(error) => Err(error.to_string()),
         },
