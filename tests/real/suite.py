@@ -12,6 +12,7 @@ import traceback
 from pathlib import Path
 
 import resharding
+import schema
 import subscription
 from report import Report, print_table
 from servers import Failure
@@ -43,6 +44,7 @@ def main() -> int:
     scenarios = [
         ("resharding", lambda place, report: resharding.run(binary, args.node, args.kinesis_local, place, report)),
         ("subscription", lambda place, report: subscription.run(binary, place, report)),
+        ("schema", lambda place, report: schema.run(binary, place, report)),
     ]
     reports = [play(name, scenario, directory / name) for name, scenario in scenarios]
     print_table(reports)

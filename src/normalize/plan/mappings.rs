@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
+
 use super::super::mapping::ast::{self, At, Keys, RuleName};
 use super::compile::{Compiler, conditions_weight};
 use super::{Match, Plan};
@@ -99,6 +101,20 @@ impl Mappings {
             }),
             _ => Err(errors),
         }
+    }
+
+    /// Sets where the clocks stand that wrote times without a zone: the name of a zone of the IANA database, such as
+    /// `Europe/Berlin`. Without it they are in UTC.
+    ///
+    /// # Errors
+    ///
+    /// With the reason, where there is no zone of that name.
+    pub fn set_zone(&mut self, name: &str) -> Result<(), String> {
+        let zone = TimeZone::get(name).map_err(|error| error.to_string())?;
+        for plan in self.plans.iter_mut().chain([&mut self.base]) {
+            plan.zone = zone.clone();
+        }
+        Ok(())
     }
 
     /// The log types, the base mapping's last.
