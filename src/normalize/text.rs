@@ -69,42 +69,56 @@ impl Layout {
         self.text.takes_json
     }
 
+    /// Whether a cell says that there is nothing.
+    pub(super) fn is_absent(&self, cell: &str) -> bool {
+        cell.is_empty() || self.text.absent.iter().any(|absent| absent == cell)
+    }
+
+    /// What a cell is that says that there is nothing.
+    pub(super) fn absent(&self) -> &str {
+        self.text.absent.first().map_or("-", String::as_str)
+    }
+
+    /// The cells of a line with their columns' names, as on the tape; what is absent too.
+    pub(super) fn cells<'a>(
+        &'a self,
+        line: &'a str,
+        header: Option<&'a str>,
+    ) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let mut taken: Vec<&str> = Vec::new();
+        let mut found = Vec::new();
+        self.each_cell(line, header, |name, place, cell| {
+            let text = line.get(cell).unwrap_or_default();
+            let name = name.filter(|name| !taken.contains(name)).unwrap_or_else(|| self.numbered(place));
+            if !self.is_absent(text) {
+                taken.push(name);
+            }
+            found.push((name, text));
+        });
+        found.into_iter()
+    }
+
     /// Fills `nodes` with an object of column to cell. The record's header line names the columns where there is one that
     /// begins as this log type's do. A cell that nobody names, or that has the name of an earlier one, is called
     /// `column_<place>`.
     pub(super) fn split<'a>(&'a self, line: &'a str, header: Option<&'a str>, nodes: &mut Vec<Node<'a>>) {
         nodes.clear();
         nodes.push(Node::Object { len: 0, count: 0 });
-        let mut names = match header.filter(|header| self.is_header(header)) {
-            Some(header) => Names::Header { words: header.split_ascii_whitespace(), layout: self },
-            None => Names::Layout(self.columns.iter()),
-        };
-        let mut cells = Cells::new(line, self.text.split).enumerate();
-        let may_repeat = matches!(names, Names::Header { .. });
-        let mut row = Row { layout: self, line, may_repeat, nodes };
-        while let Some((place, cell)) = cells.next() {
-            match names.next() {
-                None => row.push(None, place, cell),
-                Some(Name::One(name)) => row.push(Some(name), place, cell),
-                Some(Name::Split(first, second)) => match row.halves(&cell) {
-                    Some((left, right)) => {
-                        row.push(Some(first), place, left);
-                        row.push(Some(second), place, right);
-                    }
-                    None => row.push(Some(first), place, cell),
-                },
-                Some(Name::Joined { whole, first, second }) => match cells.next() {
-                    Some((_, next)) if !row.is_absent(&cell) && !row.is_absent(&next) => {
-                        row.push(Some(whole), place, cell.start..next.end);
-                    }
-                    Some((next_place, next)) => {
-                        row.push(Some(first), place, cell);
-                        row.push(Some(second), next_place, next);
-                    }
-                    None => row.push(Some(first), place, cell),
-                },
+        // A layout's own names are told apart when it is loaded.
+        let may_repeat = header.is_some();
+        self.each_cell(line, header, |name, place, cell| {
+            let text = line.get(cell).unwrap_or_default();
+            if self.is_absent(text) {
+                return;
             }
-        }
+            let is_taken = |name: &&str| {
+                let is_it = |known: &Node<'_>| matches!(known, Node::String(known) if known == name);
+                may_repeat && nodes.iter().skip(1).step_by(2).any(is_it)
+            };
+            let name = name.filter(|name| !is_taken(name)).unwrap_or_else(|| self.numbered(place));
+            nodes.push(Node::String(name));
+            nodes.push(Node::String(text));
+        });
         let count = nodes.len().saturating_sub(1);
         if let Some(first) = nodes.first_mut() {
             *first = Node::Object { len: count / 2, count };
@@ -112,23 +126,46 @@ impl Layout {
         debug_assert_eq!(end(nodes, 0), nodes.len(), "the object spans the tape");
     }
 
-    /// The columns and cells of a line, and where each cell stands in it.
-    pub(super) fn cells<'a>(&'a self, line: &'a str, header: Option<&'a str>) -> Vec<(&'a str, Range<usize>)> {
-        let mut nodes = Vec::new();
-        self.split(line, header, &mut nodes);
-        let pairs = nodes.get(1..).unwrap_or_default().chunks_exact(2);
-        let cells = pairs.filter_map(|pair| {
-            let [Node::String(name), Node::String(cell)] = pair else { return None };
-            // A cell is a part of its line, so the distance of the two is where it stands.
-            let start = cell.as_ptr().addr().checked_sub(line.as_ptr().addr())?;
-            Some((*name, start..start.saturating_add(cell.len())))
-        });
-        cells.collect()
+    fn numbered(&self, place: usize) -> &str {
+        self.numbered.get(place).map_or("column", String::as_str)
     }
 
-    /// What a cell is that says that there is nothing.
-    pub(super) fn absent(&self) -> &str {
-        self.text.absent.first().map_or("-", String::as_str)
+    /// Gives each column of a line: its name, if it has one, the place of its cell and where it stands.
+    fn each_cell<'a>(
+        &'a self,
+        line: &'a str,
+        header: Option<&'a str>,
+        mut take: impl FnMut(Option<&'a str>, usize, Range<usize>),
+    ) {
+        let mut names = match header.filter(|header| self.is_header(header)) {
+            Some(header) => Names::Header { words: header.split_ascii_whitespace(), layout: self },
+            None => Names::Layout(self.columns.iter()),
+        };
+        let is_absent = |cell: &Range<usize>| self.is_absent(line.get(cell.clone()).unwrap_or_default());
+        let mut cells = Cells::new(line, self.text.split).enumerate();
+        while let Some((place, cell)) = cells.next() {
+            match names.next() {
+                None => take(None, place, cell),
+                Some(Name::One(name)) => take(Some(name), place, cell),
+                Some(Name::Split(first, second)) => match halves(line, &cell) {
+                    Some((left, right)) => {
+                        take(Some(first), place, left);
+                        take(Some(second), place, right);
+                    }
+                    None => take(Some(first), place, cell),
+                },
+                Some(Name::Joined { whole, first, second }) => match cells.next() {
+                    Some((_, next)) if !is_absent(&cell) && !is_absent(&next) => {
+                        take(Some(whole), place, cell.start..next.end);
+                    }
+                    Some((next_place, next)) => {
+                        take(Some(first), place, cell);
+                        take(Some(second), next_place, next);
+                    }
+                    None => take(Some(first), place, cell),
+                },
+            }
+        }
     }
 
     /// Makes a null of every member of the JSON form that says what an absent cell does.
@@ -199,50 +236,10 @@ impl<'a> Iterator for Names<'a> {
     }
 }
 
-/// The tape of a line under way.
-struct Row<'n, 'a> {
-    layout: &'a Layout,
-    line: &'a str,
-    /// Whether one name may be given twice; a layout's own are told apart when it is loaded.
-    may_repeat: bool,
-    nodes: &'n mut Vec<Node<'a>>,
-}
-
-impl<'a> Row<'_, 'a> {
-    fn text(&self, cell: &Range<usize>) -> &'a str {
-        self.line.get(cell.clone()).unwrap_or_default()
-    }
-
-    fn is_absent(&self, cell: &Range<usize>) -> bool {
-        let text = self.text(cell);
-        text.is_empty() || self.layout.text.absent.iter().any(|absent| absent == text)
-    }
-
-    /// The text before and behind the last colon of a cell, where a port stands behind it.
-    fn halves(&self, cell: &Range<usize>) -> Option<(Range<usize>, Range<usize>)> {
-        let (left, right) = self.text(cell).rsplit_once(':')?;
-        let is_port = !right.is_empty() && right.len() <= 5 && right.bytes().all(|byte| byte.is_ascii_digit());
-        let middle = cell.start.saturating_add(left.len());
-        (is_port && !left.is_empty()).then(|| (cell.start..middle, middle.saturating_add(1)..cell.end))
-    }
-
-    fn push(&mut self, name: Option<&'a str>, place: usize, cell: Range<usize>) {
-        if self.is_absent(&cell) {
-            return;
-        }
-        let is_taken = |name: &&str| {
-            self.may_repeat
-                && self
-                    .nodes
-                    .iter()
-                    .skip(1)
-                    .step_by(2)
-                    .any(|known| matches!(known, Node::String(known) if known == name))
-        };
-        let numbered = self.layout.numbered.get(place).map_or("column", String::as_str);
-        let name = name.filter(|name| !is_taken(name)).unwrap_or(numbered);
-        self.nodes.push(Node::String(name));
-        let text = self.text(&cell);
-        self.nodes.push(Node::String(text));
-    }
+/// The text before and behind the last colon of a cell, where a port stands behind it.
+fn halves(line: &str, cell: &Range<usize>) -> Option<(Range<usize>, Range<usize>)> {
+    let (left, right) = line.get(cell.clone())?.rsplit_once(':')?;
+    let is_port = !right.is_empty() && right.len() <= 5 && right.bytes().all(|byte| byte.is_ascii_digit());
+    let middle = cell.start.saturating_add(left.len());
+    (is_port && !left.is_empty()).then(|| (cell.start..middle, middle.saturating_add(1)..cell.end))
 }

@@ -11,14 +11,19 @@ pub(super) fn redact(layout: &Layout, event: &Event<'_>, rules: &[Rule]) -> Opti
     let line = String::from_utf8_lossy(event.body);
     let mut redacted = String::new();
     let mut copied = 0;
-    for (name, place) in layout.cells(&line, event.context.get(Field::Header)) {
+    for (name, cell) in layout.cells(&line, event.context.get(Field::Header)) {
         let Some(rule) = rules.iter().find(|rule| leads(&rule.steps, name)) else { continue };
-        redacted.push_str(line.get(copied..place.start).unwrap_or_default());
+        if layout.is_absent(cell) {
+            continue;
+        }
+        // A cell is a part of its line, so the distance of the two is where it stands.
+        let begin = cell.as_ptr().addr().saturating_sub(line.as_ptr().addr());
+        redacted.push_str(line.get(copied..begin).unwrap_or_default());
         match &rule.action {
             Action::Drop => redacted.push_str(layout.absent()),
-            action => redacted.push_str(&action.of_text(line.get(place.clone()).unwrap_or_default())),
+            action => redacted.push_str(&action.of_text(cell)),
         }
-        copied = place.end;
+        copied = begin.saturating_add(cell.len());
     }
     if copied == 0 {
         return None;
