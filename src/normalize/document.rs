@@ -13,7 +13,6 @@ use crate::envelope::Form;
 pub struct Reader {
     parser: Buffers,
     body: Vec<u8>,
-    repaired: Vec<u8>,
     tape: Tape<'static>,
 }
 
@@ -25,12 +24,7 @@ impl fmt::Debug for Reader {
 
 impl Default for Reader {
     fn default() -> Self {
-        Self {
-            parser: Buffers::with_max_depth(BODY_BYTES_USUAL, DEPTH_MAX),
-            body: Vec::new(),
-            repaired: Vec::new(),
-            tape: Tape(Vec::new()),
-        }
+        Self { parser: Buffers::with_max_depth(BODY_BYTES_USUAL, DEPTH_MAX), body: Vec::new(), tape: Tape(Vec::new()) }
     }
 }
 
@@ -44,12 +38,10 @@ impl Reader {
             Form::Text => None,
         };
         if parsed.is_none() && form == Form::Json {
-            let mut again = Vec::new();
-            repair(body, &mut again);
-            self.repaired = again;
-            // The buffer was lent to the parse that failed; a repaired document is rare enough for one of its own.
-            let mut buffer = Vec::new();
-            if let Ok(mut tape) = parse(&self.repaired, &mut buffer, &mut self.parser, Tape(Vec::new())) {
+            // Rare enough for buffers of its own.
+            let (mut repaired, mut buffer) = (Vec::new(), Vec::new());
+            repair(body, &mut repaired);
+            if let Ok(mut tape) = parse(&repaired, &mut buffer, &mut self.parser, Tape(Vec::new())) {
                 wrap(&mut tape.0);
                 return look(View { nodes: &tape.0, at: 0 });
             }

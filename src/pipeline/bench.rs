@@ -63,6 +63,7 @@ impl Bench {
             ocsf: ocsf.get(begin..).unwrap_or_default(),
             raw: event.body,
             form: event.form,
+            context: Some(event.context),
             id: document_id(place.record, event.index, &digest),
             now_ms: place.now_ms,
         };

@@ -23,8 +23,8 @@ use one::Route;
 pub use options::{RouteOptions, SeverityBound};
 pub use pattern::{Mistake as PatternMistake, PatternOptions};
 
-use crate::envelope::Form;
-use crate::normalize::document::Reader;
+use crate::envelope::{Context, Form};
+use crate::normalize::document::{Reader, View};
 
 /// The name of the rule that filtered an event which no route wanted.
 pub const NO_ROUTE: &str = "no_route";
@@ -46,6 +46,8 @@ pub struct Facts<'e> {
     pub raw: &'e [u8],
     /// What that is.
     pub form: Form,
+    /// What its envelopes told; `None` where there is nothing to tell.
+    pub context: Option<&'e Context>,
     /// A hash of the event that is the same when it is read again: what samples are drawn by.
     pub id: [u8; 16],
     /// The time, in milliseconds since 1970: what byte budgets are counted by.
@@ -167,18 +169,22 @@ impl Routes {
                 break;
             }
         }
-        let mut ask = |form, body, pattern: fn(&Route) -> &Option<pattern::Pattern>| {
+        let mut ask = |form, body, holds: &dyn Fn(&Route, View<'_>) -> bool| {
             reader.read(form, body, |view| {
                 for (route, met) in self.list.iter().zip(met.iter_mut()).filter(|(_, met)| **met) {
-                    *met = pattern(route).as_ref().is_none_or(|pattern| pattern.matches(view));
+                    *met = holds(route, view);
                 }
             });
         };
         if is_read {
-            ask(Form::Json, event.ocsf, |route| &route.pattern);
+            ask(Form::Json, event.ocsf, &|route, view| {
+                route.pattern.as_ref().is_none_or(|pattern| pattern.matches(view))
+            });
         }
         if is_read_raw {
-            ask(event.form, event.raw, |route| &route.raw_pattern);
+            ask(event.form, event.raw, &|route, view| {
+                route.raw_pattern.as_ref().is_none_or(|pattern| pattern.matches_peeled(view, event.context))
+            });
         }
     }
 }

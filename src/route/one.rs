@@ -139,9 +139,9 @@ fn pattern(
     table: Option<&Table>,
 ) -> Result<Option<Pattern>, Error> {
     let Some(written) = written else { return Ok(None) };
-    let compiled = Pattern::compile(written.value()).and_then(|pattern| {
-        table.map_or(Ok(()), |table| check_attributes(written.value(), table))?;
-        Ok(pattern)
+    let compiled = Pattern::compile(written.value()).and_then(|pattern| match table {
+        Some(table) => check_attributes(written.value(), table).map(|()| pattern),
+        None => pattern.enveloped(),
     });
     compiled.map(Some).map_err(|mistake| Error::Pattern { route: route.to_owned(), option, mistake })
 }

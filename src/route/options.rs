@@ -25,8 +25,8 @@ pub struct RouteOptions {
     pub region: Vec<String>,
     /// An EventBridge event pattern over the event as OCSF: a table, or JSON in a string.
     pub pattern: Option<PatternOptions>,
-    /// An EventBridge event pattern over the event as AWS wrote it, free of its envelopes (of an EventBridge event: `detail`)
-    /// and redacted. A line of text is asked for as `raw`.
+    /// An EventBridge event pattern over the event as AWS wrote it, free of its envelopes and redacted; or, if it asks for
+    /// `detail` or `detail-type`, over the EventBridge event as a whole. A line of text is asked for as `raw`.
     pub raw_pattern: Option<PatternOptions>,
     /// The share of the events that the route is for, above 0 and up to 1: the route passes over the others, which are
     /// counted as `<route>.sample` if no other wants them. Drawn by a hash of the event: one that is read again is decided on

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Decision, Desk, Facts, RouteOptions, Routes};
-use crate::envelope::Form;
+use crate::envelope::{Context, Field, Form};
 
 /// Routes in the order of their text.
 fn routes(text: &str) -> Routes {
@@ -22,6 +22,7 @@ const EVENT: Facts<'static> = Facts {
     ocsf: br#"{"cloud":{"region":"eu-west-1"},"severity_id":4}"#,
     raw: br#"{"type":"Recon:EC2/Portscan"}"#,
     form: Form::Json,
+    context: None,
     id: [0; 16],
     now_ms: 0,
 };
@@ -79,6 +80,27 @@ fn patterns_are_conditions() {
     assert_eq!(decide(quiet, Facts { raw: br#"{"type":"x"}"#, ..EVENT }), to(0b10));
     let text = Facts { raw: b"2 111122223333 eni-1", form: Form::Text, ..EVENT };
     assert_eq!(decide("r = { raw_pattern = { raw = [{ suffix = 'eni-1' }] }, to = ['soc'] }", text), to(1));
+}
+
+/// Guards that a rule of EventBridge holds as it is written there, of the events that came that way.
+#[test]
+fn rules_of_eventbridge_are_taken_as_they_are() {
+    let rule = "r = { to = ['soc'], raw_pattern = '{\"source\":[\"aws.guardduty\"],\"detail-type\":[\"GuardDuty Finding\"],\"region\":[{\"anything-but\":\"x\"}],\"detail\":{\"type\":[{\"prefix\":\"Recon:\"}]}}' }";
+    let mut context = Context::default();
+    assert_eq!(decide(rule, EVENT), filtered("no_route"), "not from EventBridge");
+    for (field, value) in
+        [(Field::Source, "aws.guardduty"), (Field::DetailType, "GuardDuty Finding"), (Field::Region, "eu-west-1")]
+    {
+        assert_eq!(decide(rule, Facts { context: Some(&context), ..EVENT }), filtered("no_route"));
+        context.set(field, value);
+    }
+    let event = Facts { context: Some(&context), ..EVENT };
+    assert_eq!(decide(rule, event), to(1));
+    assert_eq!(decide(rule, Facts { raw: br#"{"type":"Trojan:x"}"#, ..event }), filtered("no_route"));
+    context.set(Field::Source, "aws.other");
+    assert_eq!(decide(rule, Facts { context: Some(&context), ..EVENT }), filtered("no_route"));
+    let either = "r = { to = ['soc'], raw_pattern = '{\"$or\":[{\"detail-type\":[\"GuardDuty Finding\"],\"id\":[{\"exists\":false}]},{\"detail\":{\"x\":[1]}}]}' }";
+    assert_eq!(decide(either, Facts { context: Some(&context), ..EVENT }), to(1));
 }
 
 /// Guards samples: by the hash alone, so that a re-read decides alike; nested in each other; about as large as asked.
@@ -162,6 +184,10 @@ fn mistakes_are_told() {
         (
             "to = ['soc']\npattern = { severty = ['x'] }",
             "no event has the attribute `severty`; did you mean `severity`?",
+        ),
+        (
+            "to = ['soc']\nraw_pattern = { detail.a = ['x'], resources = ['y'] }",
+            "of an envelope's `resources` nothing is kept",
         ),
         ("to = ['soc']\nraw_pattern = { a = 'x' }", "route `r`: what a value may be is a list: [\"x\"]"),
     ] {

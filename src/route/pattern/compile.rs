@@ -24,7 +24,7 @@ impl Pattern {
         for alternative in &mut alternatives {
             alternative.mark_absences();
         }
-        Ok(Self { alternatives })
+        Ok(Self { alternatives, is_enveloped: false })
     }
 }
 

@@ -38,6 +38,8 @@ const DEPTH_MAX: usize = 32;
 pub struct Pattern {
     /// One of them must hold.
     alternatives: Vec<Place>,
+    /// Whether it is over an EventBridge event as a whole.
+    is_enveloped: bool,
 }
 
 /// What is asked of the value at one place: all of it must hold.
