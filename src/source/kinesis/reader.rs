@@ -264,6 +264,7 @@ impl<T: LeaseTable> Reader<T> {
                 Happening::Fetched(fetched) => {
                     under_way.fetching = None;
                     let (feed, result) = *fetched;
+                    self.is_polling = feed.is_polling();
                     self.feed = Some(feed);
                     match self.take(result) {
                         None => {}

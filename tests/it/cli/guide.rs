@@ -64,7 +64,12 @@ fn writing_a_mapping_in_ten_minutes() {
     }
     assert_eq!(page, found, "{PAGE}: its end");
     // What the page claims, beside what it shows.
-    for claim in ["acme.login: 1 tests, 15 of 15 rules fired", "`user` has no attribute `nmae`", "      expected \"kim\"", "\nall well\n"] {
+    for claim in [
+        "acme.login: 1 tests, 15 of 15 rules fired",
+        "`user` has no attribute `nmae`",
+        "      expected \"kim\"",
+        "\nall well\n",
+    ] {
         assert!(page.contains(claim), "{claim}");
     }
 }

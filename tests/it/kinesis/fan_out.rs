@@ -190,3 +190,21 @@ async fn polling_takes_over_where_it_may() {
     assert!(count(&fake.calls(), "SubscribeToShard") >= 5);
     reading.stop().await;
 }
+
+/// Guards a shard whose end no event tells, as emulators leave it out: it is asked for when the subscription ends.
+#[tokio::test]
+async fn an_end_that_is_not_told_is_asked_for() {
+    let fake = FakeKinesis::start_tls(1, Plan::healthy()).await;
+    fake.fan_out(|fan_out| fan_out.keeps_ends = true);
+    let (_directory, file) = checkpoints();
+    let shard = fake.open_shards().remove(0);
+    fake.put_to(&shard, "0");
+    let mut reading = Reading::start(&fake, &file, fan_out()).await;
+    assert_eq!(reading.deliver(1).await, ["0"]);
+    let [left, _right] = fake.split(&shard);
+    fake.put_to(&left, "1");
+    fake.fan_out(FanOut::end);
+    assert_eq!(reading.deliver(1).await, ["1"]);
+    reading.stop().await;
+    assert_eq!(leases(&file).await[&shard].checkpoint, Checkpoint::ShardEnd);
+}
