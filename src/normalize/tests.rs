@@ -107,10 +107,13 @@ fn an_event_names_the_mapping_that_wrote_it() {
     let (mut normalizer, mut peeler) = (Normalizer::new(Arc::new(mappings)), Peeler::new(Limits::default()));
     let product = serde_json::json!({ "name": "siemline", "version": env!("CARGO_PKG_VERSION") });
     for (record, expect) in [
-        (r#"{"acme":1,"t":1}"#, serde_json::json!({ "name": "acme.x", "uid": "acme.x@7", "product": product })),
+        (
+            r#"{"acme":1,"t":1700000000}"#,
+            serde_json::json!({ "name": "acme.x", "uid": "acme.x@7", "product": product }),
+        ),
         (r#"{"other":1}"#, serde_json::json!({ "name": "base", "product": product })),
     ] {
-        let peeled = peeler.peel(record.as_bytes(), None).expect("the record peels");
+        let peeled = peeler.peel(record.as_bytes(), Some(1_700_000_000_000)).expect("the record peels");
         for piece in peeled.pieces() {
             let Piece::Event(event) = piece else { panic!("an event") };
             let mut out = Vec::new();

@@ -73,7 +73,9 @@ fn outcome(peeler: &mut Peeler, normalizer: &mut Normalizer, record: &[u8], body
     }
     let mut leaves = BTreeMap::new();
     flatten("", &document, &mut leaves);
-    Some(Outcome { log_type: made.log_type, leaves, told })
+    // Where no case of a mapping holds, the base mapping writes the event, and tells equal ones apart by their envelopes.
+    let is_base = document["metadata"]["transformation_info_list"][0]["name"] == BASE;
+    Some(Outcome { log_type: if is_base { BASE.into() } else { made.log_type }, leaves, told })
 }
 
 /// Every leaf by its path; an observable by what it names, because their order means nothing.
@@ -99,8 +101,9 @@ fn flatten(path: &str, value: &Value, leaves: &mut BTreeMap<String, Value>) {
 
 /// Log types of which some events have no id of their own: what tells two equal ones apart is the envelope's id.
 const TOLD_APART_BY_THE_ENVELOPE: [&str; 2] = ["aws.inspector2", BASE];
-/// Log types of which some events name no time of their own but a start that may lie ahead: the envelope's goes before it.
-const DATED_BY_THE_ENVELOPE: [&str; 1] = ["aws.health"];
+/// Log types of which some events name no time of their own but a start that may lie ahead, or the time of what was changed
+/// and not of the change, as an analyst's to a finding: the envelope's goes before it.
+const DATED_BY_THE_ENVELOPE: [&str; 2] = ["aws.health", "aws.securityhub"];
 const BASE: &str = "base";
 /// The facts of MAPPING's common rules. Where an envelope has one, what a log type would put there itself stays elsewhere.
 const FACTS: [&str; 5] = ["original_event_uid", "original_time", "logged_time", "log_name", "log_source"];
