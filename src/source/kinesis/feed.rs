@@ -196,7 +196,15 @@ impl Feed {
             let subscribing = self.service.subscribe(consumer_arn, &self.shard, from);
             let answer = timeout(SUBSCRIBE_TIMEOUT, subscribing).await;
             let no_answer = || Err(Trouble::Disturbed("SubscribeToShard: no answer".to_owned()));
-            *kept = Some(Box::new(answer.unwrap_or_else(|_| no_answer())?));
+            let subscription = match answer.unwrap_or_else(|_| no_answer()) {
+                // It is the shard that is not there, or the consumer.
+                Err(Trouble::Missing(words)) if is_listed(&self.service, &self.shard).await? => {
+                    let remedy = "was it deregistered? A restart registers it anew";
+                    return Err(Trouble::Disturbed(format!("{words} ({remedy})")));
+                }
+                answer => answer?,
+            };
+            *kept = Some(Box::new(subscription));
             return Ok(Brought { is_new_subscription: true, ..Brought::of(Vec::new(), charge, now_ms()) });
         };
         let renew_at = subscription.made_at() + *renewal;
@@ -240,6 +248,11 @@ impl Brought {
     pub fn bytes(&self) -> usize {
         bytes(&self.records)
     }
+}
+
+/// Says whether the stream lists the shard.
+async fn is_listed(service: &Service, shard: &str) -> Result<bool, Trouble> {
+    Ok(service.shards().await?.iter().any(|listed| listed.shard.id == shard))
 }
 
 /// Says whether the stream lists the shard as closed.

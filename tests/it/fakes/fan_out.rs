@@ -153,6 +153,12 @@ impl FanOut {
         }
     }
 
+    /// Removes all consumers, and with them their subscriptions.
+    pub fn deregister(&mut self) {
+        self.consumers.clear();
+        self.subscriptions.clear();
+    }
+
     /// Lets time pass: the next subscription is not refused for coming too early.
     pub fn age(&mut self) {
         self.subscribed.clear();
