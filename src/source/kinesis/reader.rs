@@ -11,7 +11,7 @@ use super::options::KinesisOptions;
 use super::service::{Fetched, Service, Trouble};
 use crate::ack::{Position, Sequence, Settled, Step};
 use crate::delivery::Schedule;
-use crate::lease::{Checkpoint, LeaseTable};
+use crate::lease::{Checkpoint, Grant, Lost, Recall};
 use crate::record::Record;
 use crate::shutdown::Shutdown;
 use crate::source::{Closed, Intake, Room, Window};
@@ -40,13 +40,16 @@ pub enum End {
     Missing(String),
     /// It was asked to stop, or the pipeline is going down; what was handed on is settled.
     Stopped,
+    /// Another worker reads on: after a hand-over what was handed on is settled, after a loss it may come twice.
+    GivenUp(String),
 }
 
 /// Reads one shard until its end, or until it is asked to stop.
-pub struct Reader<T> {
+pub struct Reader {
     service: Service,
     options: Arc<KinesisOptions>,
-    table: Arc<T>,
+    /// Given back when the reader ends.
+    grant: Grant,
     shard: Arc<str>,
     window: Window,
     /// Where the reading began: behind it there is no settled position yet.
@@ -77,27 +80,22 @@ enum Happening {
     Called(Option<String>, Result<Fetched, Trouble>),
     Room(Result<Room, Closed>),
     TimeToWrite,
+    Recalled(Recall),
     Stop,
 }
 
-impl<T: LeaseTable> Reader<T> {
-    /// A reader of a shard behind its checkpoint.
-    pub fn new(
-        name: &Arc<str>,
-        service: Service,
-        options: Arc<KinesisOptions>,
-        table: Arc<T>,
-        shard: &str,
-        checkpoint: Checkpoint,
-    ) -> Self {
-        let settled = checkpoint.position(shard);
+impl Reader {
+    /// A reader of the shard that is granted.
+    pub fn new(name: &Arc<str>, service: Service, options: Arc<KinesisOptions>, grant: Grant) -> Self {
+        let (shard, checkpoint) = (Arc::clone(grant.shard()), grant.from().clone());
+        let settled = checkpoint.position(&shard);
         let now = Instant::now();
         Self {
             service,
             window: Window::new(Arc::clone(name), options.window_chunks_max.max(1), settled.clone()),
             options,
-            table,
-            shard: shard.into(),
+            grant,
+            shard,
             origin: checkpoint.clone(),
             sent: settled,
             written: checkpoint,
@@ -115,13 +113,15 @@ impl<T: LeaseTable> Reader<T> {
     ///
     /// # Errors
     ///
-    /// When the checkpoint is not of this stream, or checkpoints cannot be written.
+    /// When the checkpoint is not of this stream.
     pub async fn run(mut self, intake: Intake, stop: Shutdown) -> Result<End, super::Error> {
         let (mut call, mut door): (Option<Call>, Option<Door>) = (None, None);
         loop {
             if self.is_closed && self.fetched.is_empty() && self.window.is_idle() {
-                self.table.checkpoint(&self.shard, Checkpoint::ShardEnd).await?;
-                return Ok(End::Finished(self.shard.to_string()));
+                return Ok(match self.grant.finish(Vec::new()).await {
+                    Ok(()) => End::Finished(self.shard.to_string()),
+                    Err(Lost) => End::GivenUp(self.shard.to_string()),
+                });
             }
             if door.is_none() && !self.fetched.is_empty() && !self.window.is_full() {
                 door = Some(self.door(&intake));
@@ -135,6 +135,7 @@ impl<T: LeaseTable> Reader<T> {
                 biased;
                 settled = self.window.next_settled() => Happening::Settled(settled),
                 () = stop.requested() => Happening::Stop,
+                recall = self.grant.recalled() => Happening::Recalled(recall),
                 () = tokio::time::sleep_until(write_at), if self.is_unwritten() => Happening::TimeToWrite,
                 room = opened(&mut door) => Happening::Room(room),
                 (iterator, result) = called(&mut call) => Happening::Called(iterator, result),
@@ -151,22 +152,30 @@ impl<T: LeaseTable> Reader<T> {
                     match self.take(result) {
                         None => {}
                         Some(Trouble::Foreign(words)) => {
-                            self.drain(intake).await?;
+                            self.drain(intake).await;
                             return Err(super::Error::Foreign(words));
                         }
                         Some(_) => {
-                            let shard = self.shard.to_string();
-                            self.drain(intake).await?;
-                            return Ok(End::Missing(shard));
+                            return Ok(self.give_up_missing(intake).await);
                         }
                     }
                 }
                 Happening::Room(room) => match (door.take(), room) {
                     (Some((records, _)), Ok(room)) => self.hand_on(records, room),
-                    _ => return self.drain(intake).await,
+                    _ => return Ok(self.drain(intake).await),
                 },
-                Happening::TimeToWrite => self.write().await?,
-                Happening::Stop => return self.drain(intake).await,
+                Happening::TimeToWrite => {
+                    if self.write().await.is_err() {
+                        return Ok(End::GivenUp(self.shard.to_string()));
+                    }
+                }
+                Happening::Recalled(Recall::Lost) => return Ok(End::GivenUp(self.shard.to_string())),
+                Happening::Recalled(Recall::HandOver) => {
+                    let shard = self.shard.to_string();
+                    self.drain(intake).await;
+                    return Ok(End::GivenUp(shard));
+                }
+                Happening::Stop => return Ok(self.drain(intake).await),
             }
         }
     }
@@ -292,24 +301,45 @@ impl<T: LeaseTable> Reader<T> {
         self.checkpoint().is_some()
     }
 
-    async fn write(&mut self) -> Result<(), super::Error> {
+    async fn write(&mut self) -> Result<(), Lost> {
         if let Some(checkpoint) = self.checkpoint() {
-            self.table.checkpoint(&self.shard, checkpoint.clone()).await?;
+            self.grant.checkpoint(checkpoint.clone()).await?;
             self.written = checkpoint;
         }
         self.written_at = Instant::now();
         Ok(())
     }
 
-    /// Gives up the intake, so that lanes flush, waits until everything is settled, and writes the last checkpoint.
-    async fn drain(mut self, intake: Intake) -> Result<End, super::Error> {
+    /// Gives up the intake, so that lanes flush, waits until everything is settled, and writes the last checkpoint; if the
+    /// lease is lost meanwhile, it waits for nothing more.
+    async fn drain(mut self, intake: Intake) -> End {
+        self.settle_all(intake).await
+    }
+
+    /// As [`drain`](Self::drain), for a shard that the service does not know.
+    async fn give_up_missing(mut self, intake: Intake) -> End {
+        match self.settle_all(intake).await {
+            End::Stopped => {
+                let shard = self.shard.to_string();
+                self.grant.gone();
+                End::Missing(shard)
+            }
+            end => end,
+        }
+    }
+
+    async fn settle_all(&mut self, intake: Intake) -> End {
         drop(intake);
         while !self.window.is_idle() {
-            let settled = self.window.next_settled().await;
-            self.settle(settled);
+            tokio::select! {
+                settled = self.window.next_settled() => drop(self.settle(settled)),
+                () = self.grant.lost() => return End::GivenUp(self.shard.to_string()),
+            }
         }
-        self.write().await?;
-        Ok(End::Stopped)
+        match self.write().await {
+            Ok(()) => End::Stopped,
+            Err(Lost) => End::GivenUp(self.shard.to_string()),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use aws_sdk_kinesis::primitives::DateTime;
 use aws_sdk_kinesis::types::{Record, ShardIteratorType};
 
 use super::options::KinesisOptions;
-use crate::lease::{Checkpoint, Shard};
+use crate::lease::{self, Checkpoint, HashRange, ListError, Shard};
 
 /// One stream of the service.
 #[derive(Clone, Debug)]
@@ -82,7 +82,11 @@ impl Service {
             for shard in page.shards.unwrap_or_default() {
                 let parents = [shard.parent_shard_id, shard.adjacent_parent_shard_id];
                 let is_closed = shard.sequence_number_range.is_some_and(|range| range.ending_sequence_number.is_some());
-                shards.push(Shard { id: shard.shard_id, parents: parents.into_iter().flatten().collect(), is_closed });
+                let range = shard.hash_key_range;
+                let hash_range =
+                    range.and_then(|range| HashRange::parse(&range.starting_hash_key, &range.ending_hash_key));
+                let parents = parents.into_iter().flatten().collect();
+                shards.push(Shard { id: shard.shard_id, parents, is_closed, hash_range });
             }
             match page.next_token {
                 Some(token) if !token.is_empty() => next = Some(token),
@@ -149,6 +153,17 @@ impl Service {
             None => format!("{call} on {}: {}", self.stream, DisplayErrorContext(error)),
         };
         classify(&code, words)
+    }
+}
+
+impl lease::Shards for Service {
+    type Error = Trouble;
+
+    async fn list(&self) -> Result<Vec<Shard>, ListError<Trouble>> {
+        self.shards().await.map_err(|trouble| match trouble {
+            Trouble::Missing(_) => ListError::Final(trouble),
+            trouble => ListError::Passing(trouble),
+        })
     }
 }
 

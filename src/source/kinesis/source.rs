@@ -1,28 +1,27 @@
 //! The Kinesis source at work: which shards are read.
 
-use std::collections::BTreeSet;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_config::SdkConfig;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use tokio::time::Instant;
 
 use super::options::{KinesisOptions, StartAt};
 use super::reader::{End, Reader};
 use super::service::{Service, Trouble};
 use crate::aws;
-use crate::delivery::Schedule;
-use crate::lease::{self, Checkpoint, FileTable, LeaseTable, Shard, Start};
+use crate::lease::{self, Ended, FileTable, LeaseTable, Rules, Start};
 use crate::shutdown::{self, Shutdown};
 use crate::source::{Intake, Source};
 
-/// The first and the longest ceiling of a wait after the stream could not be listed.
-const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// After so long without a sign of life another worker takes a lease; as KCL does by default.
+const FAILOVER: Duration = Duration::from_secs(10);
 
-/// How long to wait before a shard that was not there is looked for again.
-const MISSING_WAIT: Duration = Duration::from_millis(500);
+/// How long an owner may take to hand a lease over; as KCL does by default.
+const HAND_OVER_MAX: Duration = Duration::from_secs(30);
+
+/// How long the lease of a shard that was read to its end is kept; as KCL does by default.
+const FINISHED_KEPT: Duration = Duration::from_mins(5);
 
 /// What can go wrong for good.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +45,7 @@ pub enum Error {
 pub struct KinesisSource<T = FileTable> {
     name: Arc<str>,
     options: Arc<KinesisOptions>,
-    table: Arc<T>,
+    table: T,
     sdk_config: Option<SdkConfig>,
 }
 
@@ -77,7 +76,7 @@ impl<T: LeaseTable> KinesisSource<T> {
     /// A source with its checkpoints in this table.
     #[must_use]
     pub fn with_table(name: &Arc<str>, options: KinesisOptions, table: T) -> Self {
-        Self { name: Arc::clone(name), options: Arc::new(options), table: Arc::new(table), sdk_config: None }
+        Self { name: Arc::clone(name), options: Arc::new(options), table, sdk_config: None }
     }
 
     /// With this AWS configuration instead of the environment's.
@@ -85,14 +84,6 @@ impl<T: LeaseTable> KinesisSource<T> {
     pub fn configured(self, sdk_config: SdkConfig) -> Self {
         Self { sdk_config: Some(sdk_config), ..self }
     }
-}
-
-/// A look at the stream: the shards to read, and from where.
-type Look = Pin<Box<dyn Future<Output = Result<Vec<(String, Checkpoint)>, Failure>> + Send>>;
-
-enum Failure {
-    Service(Trouble),
-    Table(lease::Error),
 }
 
 impl<T: LeaseTable> Source for KinesisSource<T> {
@@ -105,65 +96,45 @@ impl<T: LeaseTable> Source for KinesisSource<T> {
             None => aws::configuration(options.region()).await,
         };
         let service = Service::new(&sdk_config, &options);
-        let start = first_start(options.start);
-        let mut schedule = Schedule::new(RETRY.0, RETRY.1, fastrand::u64(..), Instant::now().into_std());
-        let mut reading = BTreeSet::new();
+        let rules = Rules {
+            failover: FAILOVER,
+            hand_over_max: HAND_OVER_MAX,
+            sync_every: options.shard_sync_interval.0,
+            finished_kept: FINISHED_KEPT,
+            start: first_start(options.start),
+            leases_max: usize::MAX,
+        };
+        let worker = lease::worker_id(&host(), fastrand::u64(..)).into();
+        let (coordinator, mut grants) = lease::coordinator(&name, table, service.clone(), worker, rules);
+        let coordinating = coordinator.run();
+        tokio::pin!(coordinating);
         let mut readers = FuturesUnordered::new();
         // The readers stop when the source does, and it also does when one of them fails.
         let (halt, halted) = shutdown::channel();
         let mut result = Ok(());
-        let look = |reading: &BTreeSet<String>, at: Instant| -> Look {
-            Box::pin(look(service.clone(), Arc::clone(&table), reading.clone(), start, at))
-        };
         // Without an intake it is going down.
         let mut intake = Some(intake);
-        let mut looking = look(&reading, Instant::now());
-        while intake.is_some() || !readers.is_empty() {
+        loop {
             tokio::select! {
-                looked = &mut looking, if intake.is_some() => {
-                    let wait = match looked {
-                        Ok(shards) => {
-                            schedule.reset();
-                            for (shard, checkpoint) in shards {
-                                let Some(intake) = &intake else { break };
-                                if reading.insert(shard.clone()) {
-                                    tracing::info!(source = %name, shard, ?checkpoint, "reading shard");
-                                    let (options, table) = (Arc::clone(&options), Arc::clone(&table));
-                                    let reader = Reader::new(&name, service.clone(), options, table, &shard, checkpoint);
-                                    readers.push(reader.run(intake.clone(), halted.clone()));
-                                }
-                            }
-                            options.shard_sync_interval.0
-                        }
-                        Err(Failure::Service(Trouble::Missing(words))) => {
-                            result = result.and(Err(Error::Missing(words)));
-                            intake = None;
-                            Duration::ZERO
-                        }
-                        Err(Failure::Table(error)) => {
-                            result = result.and(Err(error.into()));
-                            intake = None;
-                            Duration::ZERO
-                        }
-                        Err(Failure::Service(trouble)) => {
-                            let wait = schedule.next(None);
-                            tracing::warn!(source = %name, %trouble, ?wait, "cannot list shards, trying again");
-                            wait
-                        }
-                    };
-                    looking = look(&reading, Instant::now() + wait);
+                ended = &mut coordinating => {
+                    result = result.and(ended.map_err(Error::from));
+                    break;
                 }
+                grant = grants.next(), if intake.is_some() => match (grant, &intake) {
+                    (Some(grant), Some(intake)) => {
+                        let reader = Reader::new(&name, service.clone(), Arc::clone(&options), grant);
+                        readers.push(reader.run(intake.clone(), halted.clone()));
+                    }
+                    _ => intake = None,
+                },
                 Some(ended) = readers.next() => match ended {
                     Ok(End::Finished(shard)) => {
                         tracing::info!(source = %name, shard, "shard ended, all of it is settled");
-                        reading.remove(&shard);
-                        looking = look(&reading, Instant::now());
                     }
                     Ok(End::Missing(shard)) => {
                         tracing::warn!(source = %name, shard, "shard is gone, asking the stream");
-                        reading.remove(&shard);
-                        looking = look(&reading, Instant::now() + MISSING_WAIT);
                     }
+                    Ok(End::GivenUp(shard)) => tracing::info!(source = %name, shard, "shard given up"),
                     Ok(End::Stopped) => intake = None,
                     Err(error) => {
                         result = result.and(Err(error));
@@ -174,33 +145,33 @@ impl<T: LeaseTable> Source for KinesisSource<T> {
             }
             if intake.is_none() {
                 halt.stop();
+                grants.stop();
             }
+        }
+        // Without a coordinator every lease is lost: the readers end at once.
+        drop(intake);
+        halt.stop();
+        while let Some(ended) = readers.next().await {
+            result = result.and(ended.map(drop));
         }
         result
     }
 }
 
-/// Compares the stream with the table at this time, writes down what is new, and says which shards are to be read now.
-/// Dropping the future midway is safe: the table holds the old leases or the new ones.
-async fn look<T: LeaseTable>(
-    service: Service,
-    table: Arc<T>,
-    reading: BTreeSet<String>,
-    start: Start,
-    at: Instant,
-) -> Result<Vec<(String, Checkpoint)>, Failure> {
-    tokio::time::sleep_until(at).await;
-    let mut shards = service.shards().await.map_err(Failure::Service)?;
-    // What is being read is there, whatever the list says: its reader will tell when it is gone.
-    let is_listed = |id: &String| shards.iter().any(|shard| shard.id == *id);
-    let unlisted: Vec<String> = reading.into_iter().filter(|id| !is_listed(id)).collect();
-    shards.extend(unlisted.into_iter().map(|id| Shard { id, parents: Vec::new(), is_closed: true }));
-    let leases = table.load().await.map_err(Failure::Table)?;
-    let plan = lease::plan(&shards, &leases, start);
-    if !plan.create.is_empty() || !plan.remove.is_empty() {
-        table.update(plan.create, plan.remove).await.map_err(Failure::Table)?;
+impl From<Ended<Trouble>> for Error {
+    fn from(ended: Ended<Trouble>) -> Self {
+        match ended {
+            Ended::Table(error) => Self::Lease(error),
+            Ended::Stream(Trouble::Missing(words)) => Self::Missing(words),
+            Ended::Stream(trouble) => Self::Unreachable(trouble),
+        }
     }
-    Ok(plan.read)
+}
+
+/// The name of the machine or container, for people who look at the table.
+fn host() -> String {
+    let name = std::env::var("HOSTNAME").ok().or_else(|| std::fs::read_to_string("/etc/hostname").ok());
+    name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".to_owned())
 }
 
 /// `LATEST` becomes the time of the first start, and is written down with the first leases.
@@ -210,7 +181,7 @@ fn first_start(start: StartAt) -> Start {
         StartAt::Timestamp(time_ms) => Start::AtTimestamp(time_ms),
         StartAt::Latest => {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            Start::AtTimestamp(i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
+            Start::Latest(i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
         }
     }
 }
