@@ -83,8 +83,11 @@ pub struct Change {
 pub enum Kind {
     /// The owner lives.
     Renew,
-    /// The lease is mine now, whoever had it.
-    Take,
+    /// The lease is mine now.
+    Take {
+        /// Who had it, as far as known: a switch of owners is counted.
+        from: Option<Arc<str>>,
+    },
     /// The lease is mine as soon as its owner has handed it over. The counter stays, since it is that owner's sign of life.
     Ask {
         /// Its owner.
@@ -102,8 +105,10 @@ pub enum Kind {
         /// The shards that came from it, as far as known.
         children: Vec<String>,
     },
-    /// I do not read the shard any more: whoever waits for it may begin, or anybody.
+    /// I do not read the shard any more, and anybody may.
     Release,
+    /// I do not read the shard any more, and whoever has asked for it may begin.
+    HandOver,
 }
 
 impl Lease {
@@ -139,10 +144,14 @@ impl Lease {
     pub fn permits(&self, change: &Change) -> bool {
         let by = Some(&change.by);
         match &change.kind {
-            Kind::Take => self.counter == change.counter,
+            Kind::Take { .. } => self.counter == change.counter,
+            Kind::Release => {
+                self.counter == change.counter && self.owner.as_ref() == by && self.checkpoint_owner.is_none()
+            }
+            Kind::HandOver => self.counter == change.counter && self.checkpoint_owner.as_ref() == by,
             Kind::Ask { from } => self.owner.as_ref() == Some(from) && self.checkpoint_owner.is_none(),
             Kind::Withdraw { from } => self.owner.as_ref() == by && self.checkpoint_owner.as_ref() == Some(from),
-            Kind::Renew | Kind::Checkpoint(_) | Kind::Finish { .. } | Kind::Release => {
+            Kind::Renew | Kind::Checkpoint(_) | Kind::Finish { .. } => {
                 self.counter == change.counter && self.actual_owner() == by
             }
         }
@@ -154,11 +163,8 @@ impl Lease {
         let by = Arc::clone(&change.by);
         match &change.kind {
             Kind::Renew => {}
-            Kind::Take => {
-                if self.owner.as_ref().is_some_and(|owner| *owner != by) || self.checkpoint_owner.as_ref() == Some(&by)
-                {
-                    self.owner_switches += 1;
-                }
+            Kind::Take { from } => {
+                self.owner_switches += u64::from(from.as_ref().is_some_and(|from| *from != by));
                 self.owner = Some(by);
                 self.checkpoint_owner = None;
             }
@@ -181,11 +187,8 @@ impl Lease {
                 self.children.clone_from(children);
                 self.owner_switches = 0;
             }
-            Kind::Release => {
-                if self.checkpoint_owner.take().is_none() {
-                    self.owner = None;
-                }
-            }
+            Kind::Release => self.owner = None,
+            Kind::HandOver => self.checkpoint_owner = None,
         }
         self.counter += 1;
     }

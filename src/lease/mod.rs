@@ -5,6 +5,7 @@
 //! ([`Worker`]); the [`Coordinator`] does it, beside the source, which gets [`Grant`]s and gives them back.
 
 mod coordinator;
+mod dynamodb;
 mod file;
 mod grant;
 mod leader;
@@ -20,6 +21,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 pub use coordinator::{Coordinator, Ended, ListError, Shards, coordinator};
+pub use dynamodb::{DynamoDbTable, Keys, StreamIdentity};
 pub use file::FileTable;
 pub use grant::{Grant, Grants, Lost, Recall};
 pub use leader::Leader;

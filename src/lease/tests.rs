@@ -125,6 +125,10 @@ fn change(by: &str, counter: u64, kind: Kind) -> Change {
     Change { by: by.into(), counter, kind }
 }
 
+fn take(from: Option<&str>) -> Kind {
+    Kind::Take { from: from.map(Into::into) }
+}
+
 /// What a change leaves: owner, who may checkpoint, counter, switches; nothing where it is refused.
 type After<'a> = Option<(Option<&'a str>, Option<&'a str>, u64, u64)>;
 
@@ -145,10 +149,10 @@ fn changes_are_conditional() {
         (Some("a"), None, change("a", 2, Kind::Renew), None),
         (Some("a"), None, change("b", 3, Kind::Renew), None),
         (None, None, change("a", 3, Kind::Renew), None),
-        (Some("a"), None, change("b", 3, Kind::Take), Some((Some("b"), None, 4, 1))),
-        (None, None, change("b", 3, Kind::Take), Some((Some("b"), None, 4, 0))),
-        (Some("a"), None, change("b", 2, Kind::Take), None),
-        (Some("b"), Some("a"), change("b", 3, Kind::Take), Some((Some("b"), None, 4, 0))),
+        (Some("a"), None, change("b", 3, take(Some("a"))), Some((Some("b"), None, 4, 1))),
+        (None, None, change("b", 3, take(None)), Some((Some("b"), None, 4, 0))),
+        (Some("a"), None, change("b", 2, take(Some("a"))), None),
+        (Some("b"), Some("a"), change("b", 3, take(Some("b"))), Some((Some("b"), None, 4, 0))),
         (Some("a"), None, change("b", 0, ask()), Some((Some("b"), Some("a"), 3, 0))),
         (Some("c"), None, change("b", 3, ask()), None),
         (Some("c"), Some("a"), change("b", 3, ask()), None),
@@ -156,7 +160,9 @@ fn changes_are_conditional() {
         (Some("b"), None, change("b", 0, withdraw()), None),
         (Some("b"), Some("a"), change("a", 3, move_on()), Some((Some("b"), Some("a"), 4, 0))),
         (Some("b"), Some("a"), change("b", 3, move_on()), None),
-        (Some("b"), Some("a"), change("a", 3, Kind::Release), Some((Some("b"), None, 4, 0))),
+        (Some("b"), Some("a"), change("a", 3, Kind::HandOver), Some((Some("b"), None, 4, 0))),
+        (Some("b"), Some("a"), change("a", 3, Kind::Release), None),
+        (Some("a"), None, change("a", 3, Kind::HandOver), None),
         (Some("a"), None, change("a", 3, Kind::Release), Some((None, None, 4, 0))),
     ];
     for (owner, checkpoint_owner, change, after) in cases {
@@ -183,7 +189,7 @@ async fn a_file_survives() {
     let new = lease(Checkpoint::TrimHorizon, &["p"]);
     assert!(table.create("a", &new).await.unwrap());
     assert!(!table.create("a", &new).await.unwrap(), "it is there");
-    let taken = table.change("a", &change("me", 0, Kind::Take)).await.unwrap();
+    let taken = table.change("a", &change("me", 0, take(None))).await.unwrap();
     assert!(matches!(taken, Changed::Done(lease) if lease.owner.as_deref() == Some("me")));
     let moved = table.change("a", &change("me", 1, Kind::Checkpoint(at("495", 2)))).await.unwrap();
     assert!(matches!(moved, Changed::Done(_)));
@@ -212,8 +218,8 @@ async fn a_file_survives() {
 async fn memory_keeps_the_rules() {
     let table = MemoryTable::default();
     assert!(table.create("a", &lease(Checkpoint::TrimHorizon, &[])).await.unwrap());
-    assert!(matches!(table.change("a", &change("me", 0, Kind::Take)).await.unwrap(), Changed::Done(_)));
-    assert!(matches!(table.change("a", &change("you", 0, Kind::Take)).await.unwrap(), Changed::Refused(Some(_))));
+    assert!(matches!(table.change("a", &change("me", 0, take(None))).await.unwrap(), Changed::Done(_)));
+    assert!(matches!(table.change("a", &change("you", 0, take(None))).await.unwrap(), Changed::Refused(Some(_))));
     assert!(!table.remove("a", 0).await.unwrap());
     assert!(table.remove("a", 1).await.unwrap());
     assert_eq!(table.load().await.unwrap(), BTreeMap::new());

@@ -31,7 +31,8 @@ impl Worker {
             let left_over = self.left_over_at(&shard).is_some_and(|at| at <= now);
             if taken < room && (taken < lacking || left_over) {
                 taken += 1;
-                self.begin(shard, Kind::Take, acts);
+                let from = self.owner(&shard);
+                self.begin(shard, Kind::Take { from }, acts);
             }
         }
         if !is_any_free && std::mem::take(&mut self.is_fresh) && lacking > 0 {
@@ -110,10 +111,15 @@ impl Worker {
             return;
         }
         let chosen = self.dice.usize(..candidates.len());
-        let kind = if hands_over(richest) { Kind::Ask { from: Arc::clone(richest) } } else { Kind::Take };
+        let from = Arc::clone(richest);
+        let kind = if hands_over(richest) { Kind::Ask { from } } else { Kind::Take { from: Some(from) } };
         if let Some(shard) = candidates.into_iter().nth(chosen) {
             self.begin(shard, kind, acts);
         }
+    }
+
+    fn owner(&self, shard: &str) -> Option<Arc<str>> {
+        self.sight.leases().get(shard)?.owner.clone()
     }
 
     fn begin(&mut self, shard: String, kind: Kind, acts: &mut Vec<Act>) {

@@ -377,6 +377,7 @@ impl Worker {
             Some(Changed::Refused(Some(lease))) => {
                 self.sight.note(shard, *lease, now);
                 self.refused(shard, now);
+                self.adopt(now);
             }
         }
         self.mind(shard);

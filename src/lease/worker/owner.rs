@@ -88,7 +88,7 @@ impl Worker {
     pub(super) fn done(&mut self, shard: &str, kind: &Kind, begun: Duration, now: Duration) {
         let renew_at = begun + self.rules.renew_every();
         match kind {
-            Kind::Take => {
+            Kind::Take { .. } => {
                 debug_assert!(!self.lent.contains(shard), "one reader at a time");
                 let held = Held { phase: Phase::Lent, alive: begun, renew_at, not_before: now, wish: None };
                 self.held.insert(shard.to_owned(), held);
@@ -104,6 +104,10 @@ impl Worker {
                     if let Some((_, ticket)) = held.wish.take_if(|(wish, _)| wish == kind) {
                         self.news.push(News::Written { shard: shard.to_owned(), ticket });
                     }
+                } else {
+                    // It came through after the lease was given up: the table shows an owner at work, and nobody reads.
+                    let held = Held { phase: Phase::Returned, alive: begun, renew_at, not_before: now, wish: None };
+                    self.held.insert(shard.to_owned(), held);
                 }
             }
             Kind::Finish { .. } => {
@@ -114,7 +118,7 @@ impl Worker {
                 }
                 self.list_soon(now);
             }
-            Kind::Release | Kind::Withdraw { .. } => drop(self.held.remove(shard)),
+            Kind::Release | Kind::HandOver | Kind::Withdraw { .. } => drop(self.held.remove(shard)),
         }
     }
 
@@ -124,23 +128,26 @@ impl Worker {
         self.held.insert(shard.to_owned(), held);
     }
 
-    /// Leases that the table says are to be handed over to this worker, which does not know of it: the answer to the asking
-    /// was lost, or a leader assigned them.
+    /// Leases that the table says are this worker's to wait for, or to hand over, and of which it does not know: the answer to
+    /// a write was lost, or a leader assigned them. Those that are its own without more, are free to be taken.
     pub(super) fn adopt(&mut self, now: Duration) {
         let is_unknown =
             |shard: &String| !self.held.contains_key(shard) && !self.busy.contains(shard) && !self.lent.contains(shard);
-        let promised: Vec<(String, Arc<str>)> = self
-            .sight
-            .leases()
-            .iter()
-            .filter(|(shard, lease)| {
-                lease.owner.as_ref() == Some(&self.id) && is_unknown(shard) && !lease.is_finished()
+        let unknown = self.sight.leases().iter().filter(|(shard, lease)| is_unknown(shard) && !lease.is_finished());
+        let mine: Vec<(String, Arc<str>)> = unknown
+            .filter_map(|(shard, lease)| {
+                let from = lease.checkpoint_owner.as_ref()?;
+                let is_mine = *from == self.id || lease.owner.as_ref() == Some(&self.id);
+                is_mine.then(|| (shard.clone(), Arc::clone(from)))
             })
-            .filter_map(|(shard, lease)| Some((shard.clone(), Arc::clone(lease.checkpoint_owner.as_ref()?))))
-            .filter(|(_, from)| *from != self.id)
             .collect();
-        for (shard, from) in promised {
-            self.wait_for(&shard, from, now);
+        for (shard, from) in mine {
+            if from == self.id {
+                let held = Held { phase: Phase::Returned, alive: now, renew_at: now, not_before: now, wish: None };
+                self.held.insert(shard, held);
+            } else {
+                self.wait_for(&shard, from, now);
+            }
         }
     }
 
@@ -193,13 +200,14 @@ impl Worker {
                     if lease.checkpoint_owner.is_some() && !is_over {
                         continue;
                     }
-                    Kind::Take
+                    Kind::Take { from: lease.owner.clone() }
                 }
                 Phase::Lent | Phase::Recalled => match &held.wish {
                     Some((wish, _)) => wish.clone(),
                     None if held.renew_at > now => continue,
                     None => Kind::Renew,
                 },
+                Phase::Returned if lease.checkpoint_owner.is_some() => Kind::HandOver,
                 Phase::Returned => Kind::Release,
             };
             self.busy.insert(shard.clone());

@@ -3,7 +3,7 @@
 //!
 //! What must hold: no checkpoint moves back, no record is left unread, no record of a child comes before all of its parents',
 //! no shard stands without a reader for longer than the failover time plus one renewal, and in the end nobody has more than
-//! the share. A failure prints the seed; `SIEMLINE_SEED=<seed>` repeats it alone.
+//! the share. A failure prints the seed; `SIEMLINE_SEED=<seed>` repeats it alone and tells what happens.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -34,6 +34,7 @@ const CALL_MAX: Ms = FAILOVER / 4;
 
 struct Simulation {
     seed: u64,
+    is_told: bool,
     dice: fastrand::Rng,
     now: Ms,
     serial: u64,
@@ -131,6 +132,7 @@ impl Simulation {
             .collect();
         let mut simulation = Self {
             seed,
+            is_told: std::env::var("SIEMLINE_SEED").is_ok(),
             dice,
             now: 0,
             serial: 0,
@@ -222,6 +224,12 @@ impl Simulation {
         }
     }
 
+    fn tell(&self, who: usize, what: impl FnOnce() -> String) {
+        if self.is_told {
+            println!("{:>6} {} {}", self.now, self.workers[who].id, what());
+        }
+    }
+
     fn fail(&self, words: &str) -> ! {
         let table: Vec<String> = self.table.iter().map(|(id, lease)| format!("{id} {lease:?}")).collect();
         panic!("seed {}: at {} ms: {words}\n{}", self.seed, self.now, table.join("\n"))
@@ -258,6 +266,7 @@ impl Simulation {
     fn hear(&mut self, n: usize) {
         let news = self.workers[n].worker.news();
         for news in news {
+            self.tell(n, || format!("{news:?}"));
             match news {
                 News::Granted { shard, lease } => {
                     if self.workers[n].readings.contains_key(&shard) {
@@ -377,6 +386,8 @@ impl Simulation {
     }
 
     fn serve(&mut self, number: u64, half: u8) {
+        let (worker, act) = (self.calls[&number].worker, self.calls[&number].act.clone());
+        self.tell(worker, || format!("{act:?}"));
         // What was answered as given up is made all the same.
         let Some(call) = self.calls.get_mut(&number) else { return };
         let answer = match &call.act {
@@ -404,10 +415,13 @@ impl Simulation {
                 let before = self.table.get(shard).map(|lease| lease.checkpoint.clone());
                 let changed = memory::apply(&mut self.table, shard, change);
                 let shard = shard.clone();
-                let by = self.workers.iter().find(|being| being.id == change.by);
-                if by.is_some_and(|being| !being.is_alive || being.is_paused || being.is_cut_off) {
-                    // A late request gives the lease to somebody who is struck already.
-                    self.served.insert(shard.clone(), self.now);
+                if let Changed::Done(lease) = &changed {
+                    let is_owner = |being: &&Being| lease.actual_owner() == Some(&being.id);
+                    let owner = self.workers.iter().find(is_owner);
+                    if owner.is_some_and(|being| !being.is_alive || being.is_paused || being.is_cut_off) {
+                        // A late request, or a hand-over, gives the lease to somebody who is struck already.
+                        self.served.insert(shard.clone(), self.now);
+                    }
                 }
                 if let (Some(before), Changed::Done(lease)) = (before, &changed) {
                     self.check_checkpoint(&shard, &before, &lease.checkpoint);
@@ -483,8 +497,10 @@ impl Simulation {
             }
         }
         let now = self.workers[n].local(self.now);
+        let strike = self.dice.u8(0..4);
+        self.tell(n, || ["killed", "paused", "cut off", "stopped"][usize::from(strike)].to_owned());
         let being = &mut self.workers[n];
-        match self.dice.u8(0..4) {
+        match strike {
             0 => {
                 let unsettled = being.readings.values().any(|reading| reading.written < reading.next);
                 self.tally.kills_with_unsettled += u64::from(unsettled);
@@ -517,6 +533,7 @@ impl Simulation {
     }
 
     fn recover(&mut self, n: usize, what: u8) {
+        self.tell(n, || "recovers".to_owned());
         match what {
             0 => self.workers[n].is_paused = false,
             _ => self.workers[n].is_cut_off = false,

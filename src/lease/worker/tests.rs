@@ -8,6 +8,7 @@ use crate::lease::{Checkpoint, Shard};
 
 const ME: &str = "siemline:me:0";
 const OTHER: &str = "siemline:other:1";
+const TAKE: Kind = Kind::Take { from: None };
 const JAVA: &str = "host-17:0bde";
 
 fn seconds(seconds: f64) -> Duration {
@@ -52,6 +53,7 @@ fn scan_with(worker: &mut Worker, leases: &[(&str, Lease)], leader: Option<&Lead
 
 fn written(acts: &[Act]) -> Vec<String> {
     let changes = acts.iter().filter_map(|act| match act {
+        Act::Change { shard, change } if matches!(change.kind, Kind::Take { .. }) => Some(format!("{shard} Take")),
         Act::Change { shard, change } => Some(format!("{shard} {:?}", change.kind)),
         _ => None,
     });
@@ -62,7 +64,7 @@ fn written(acts: &[Act]) -> Vec<String> {
 fn give(worker: &mut Worker, shard: &str, at: f64) {
     let free = lease(None, 4);
     assert_eq!(scan(worker, &[(shard, free.clone())], at), [format!("{shard} Take")]);
-    answer(worker, shard, Kind::Take, free, at);
+    answer(worker, shard, TAKE, free, at);
     assert!(matches!(worker.news().as_slice(), [News::Granted { .. }]));
 }
 
@@ -130,7 +132,7 @@ fn what_is_left_over_is_taken_later() {
     let two = [("y", lease(None, 4)), ("z", lease(None, 4))];
     assert_eq!(scan(&mut worker, &two, 40.0).len(), 2);
     for (shard, free) in two {
-        answer(&mut worker, shard, Kind::Take, free, 40.0);
+        answer(&mut worker, shard, TAKE, free, 40.0);
     }
     let mine = |shard| (shard, lease(Some(ME), 5));
     let leases = [mine("y"), mine("z"), ("b", lease(None, 1)), ("c", lease(Some(OTHER), 1))];
@@ -184,8 +186,8 @@ fn a_lease_is_handed_over() {
     let stored = answer(&mut worker, "a", Kind::Checkpoint(checkpoint), stored, 11.9);
     assert_eq!(worker.news(), [News::Written { shard: "a".into(), ticket: 1 }]);
     worker.returned("a");
-    assert_eq!(written(&worker.poll(seconds(12.0))), ["a Release"]);
-    let stored = answer(&mut worker, "a", Kind::Release, stored, 12.1);
+    assert_eq!(written(&worker.poll(seconds(12.0))), ["a HandOver"]);
+    let stored = answer(&mut worker, "a", Kind::HandOver, stored, 12.1);
     assert_eq!((stored.owner.as_deref(), stored.checkpoint_owner), (Some(OTHER), None));
     assert_eq!(written(&worker.poll(seconds(12.2))), Vec::<String>::new());
 }
