@@ -18,6 +18,8 @@ struct Inner {
     used: AtomicUsize,
     peak: AtomicUsize,
     waiting: AtomicUsize,
+    /// How many accounts there are.
+    accounts: AtomicUsize,
     /// Held by the intake whose turn it is: without turns, a large item would wait forever behind a stream of small ones.
     turn: Mutex<()>,
     freed: Notify,
@@ -29,6 +31,25 @@ struct Inner {
 pub struct Charge {
     budget: Budget,
     bytes: usize,
+    held: Option<Arc<Held>>,
+}
+
+/// The part of a budget that one reader may use: a shard's. What stands still with one reader then never takes the room of
+/// the others.
+///
+/// All accounts together may hold half of the budget, each as much as any other; the other half is for what is made of their
+/// records. An account that holds nothing is always let through to the budget, so that one item above its share is admitted.
+#[derive(Debug)]
+pub struct Account {
+    budget: Budget,
+    held: Arc<Held>,
+}
+
+/// What is charged to one account.
+#[derive(Debug, Default)]
+struct Held {
+    bytes: AtomicUsize,
+    freed: Notify,
 }
 
 impl Budget {
@@ -37,7 +58,7 @@ impl Budget {
     pub fn new(bytes_max: usize) -> Self {
         let (used, peak, waiting) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
         let (turn, freed, pressure) = (Mutex::new(()), Notify::new(), Notify::new());
-        Self(Arc::new(Inner { bytes_max, used, peak, waiting, turn, freed, pressure }))
+        Self(Arc::new(Inner { bytes_max, used, peak, waiting, accounts: AtomicUsize::new(0), turn, freed, pressure }))
     }
 
     /// Waits until there is room for so many bytes, or until nothing else is in flight, and takes them. While somebody
@@ -63,7 +84,14 @@ impl Budget {
     #[must_use]
     pub fn charge(&self, bytes: usize) -> Charge {
         self.take(bytes);
-        Charge { budget: self.clone(), bytes }
+        Charge { budget: self.clone(), bytes, held: None }
+    }
+
+    /// Opens an account, and so makes the shares of the others smaller. What is charged to it outlives it.
+    #[must_use]
+    pub fn account(&self) -> Account {
+        self.0.accounts.fetch_add(1, Ordering::AcqRel);
+        Account { budget: self.clone(), held: Arc::default() }
     }
 
     /// Completes when an intake waits for room: at once if one does already. Dropping the future midway is safe.
@@ -106,7 +134,55 @@ impl Budget {
         let fits = |used: usize| (used == 0 || used + bytes <= self.0.bytes_max).then_some(used + bytes);
         let before = self.0.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits).ok()?;
         self.0.peak.fetch_max(before + bytes, Ordering::Relaxed);
-        Some(Charge { budget: self.clone(), bytes })
+        Some(Charge { budget: self.clone(), bytes, held: None })
+    }
+}
+
+impl Account {
+    /// How many bytes it may hold now.
+    #[must_use]
+    pub fn share_bytes(&self) -> usize {
+        self.budget.0.bytes_max / 2 / self.budget.0.accounts.load(Ordering::Acquire).max(1)
+    }
+
+    /// How many bytes are charged to it now.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.held.bytes.load(Ordering::Acquire)
+    }
+
+    /// Waits until the account has room for so many bytes, or holds nothing, and then as [`Budget::admit`]. One task at a time
+    /// waits. Dropping the future midway is safe.
+    pub async fn admit(&self, bytes: usize) -> Charge {
+        loop {
+            let freed = self.held.freed.notified();
+            let used = self.used();
+            if used == 0 || used.saturating_add(bytes) <= self.share_bytes() {
+                break;
+            }
+            freed.await;
+        }
+        let mut charge = self.budget.admit(bytes).await;
+        self.held.bytes.fetch_add(bytes, Ordering::AcqRel);
+        charge.held = Some(Arc::clone(&self.held));
+        charge
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.budget.0.accounts.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Held {
+    fn take(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        self.freed.notify_waiters();
     }
 }
 
@@ -120,17 +196,39 @@ impl Charge {
     /// Takes more, without waiting, or gives some back, so that the charge is of so many bytes.
     pub fn resize(&mut self, bytes: usize) {
         if bytes >= self.bytes {
-            self.budget.take(bytes - self.bytes);
+            let more = bytes - self.bytes;
+            self.budget.take(more);
+            if let Some(held) = &self.held {
+                held.take(more);
+            }
         } else {
-            self.budget.give_back(self.bytes - bytes);
+            self.give_back(self.bytes - bytes);
         }
         self.bytes = bytes;
+    }
+
+    /// Makes a charge of so many bytes out of a part of this one. Where this one has fewer, the rest is taken without
+    /// waiting.
+    #[must_use]
+    pub fn split(&mut self, bytes: usize) -> Self {
+        let part = bytes.min(self.bytes);
+        self.bytes -= part;
+        let mut split = Self { budget: self.budget.clone(), bytes: part, held: self.held.clone() };
+        split.resize(bytes);
+        split
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.budget.give_back(bytes);
+        if let Some(held) = &self.held {
+            held.give_back(bytes);
+        }
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.budget.give_back(self.bytes);
+        self.give_back(self.bytes);
     }
 }
 
@@ -245,5 +343,32 @@ mod tests {
         drop(held);
         assert!(poll(waiting.as_mut()).is_ready());
         assert!(poll(pin!(budget.pressure())).is_pending(), "no longer pressed");
+    }
+
+    /// Guards that a reader whose records stay out never takes the room of another: each has its share, and nothing is lost
+    /// count of when a charge is cut in parts.
+    #[tokio::test]
+    async fn each_account_has_its_share() {
+        let budget = Budget::new(100);
+        let (stuck, healthy) = (budget.account(), budget.account());
+        assert_eq!(stuck.share_bytes(), 25);
+        let mut held = stuck.admit(20).await;
+        let part = held.split(5);
+        assert_eq!((stuck.used(), budget.used()), (20, 20));
+        let mut more = pin!(stuck.admit(6));
+        assert!(poll(more.as_mut()).is_pending(), "its share is used up, though the budget is not");
+        assert!(poll(pin!(healthy.admit(25))).is_ready());
+        drop(part);
+        assert!(poll(more.as_mut()).is_ready(), "15 and 6 are within 25");
+        held.resize(70);
+        assert_eq!(stuck.used(), 70, "what is made is charged without waiting");
+        drop(held);
+        assert_eq!((stuck.used(), budget.used()), (0, 0));
+        let mut lone = healthy.admit(60).await;
+        assert_eq!(lone.split(90).bytes, 90, "an item above the share, alone");
+        let third = budget.account();
+        assert_eq!(healthy.share_bytes(), 16);
+        drop(third);
+        assert_eq!(healthy.share_bytes(), 25, "an account that is closed leaves its share");
     }
 }

@@ -64,6 +64,9 @@ fn finding(event: &mut Value, context: &Context, digest: &BodyDigest, observable
         "metadata": {
             "version": "1.8.0", "profiles": ["cloud"], "uid": uid(&arn, digest), "log_version": text(event, "/schemaVersion"),
             "event_code": kind, "product": {"name": "GuardDuty", "vendor_name": "AWS"},
+            "transformation_info_list": [
+                {"name": "aws.guardduty", "product": {"name": "siemline", "version": env!("CARGO_PKG_VERSION")}},
+            ],
             "original_event_uid": context.get(Field::Id), "original_time": context.get(Field::Time),
         },
         "finding_info": {

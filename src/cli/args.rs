@@ -26,6 +26,9 @@ pub enum Command {
         config: PathBuf,
     },
     /// Check the configuration and the mappings; with `--connect`, ask every source and sink whether it is there.
+    ///
+    /// Of mappings it says which of yours take the place of shipped ones, who wins a tie, which matches never decide, and
+    /// which leaves are let go and why. A rule that could never give anything is a mistake.
     Check {
         /// The configuration file.
         #[arg(short, long, value_name = "FILE")]
@@ -39,10 +42,13 @@ pub enum Command {
     /// Exit codes: 0 every event came out or was filtered by a named rule, 3 some were dead-lettered, 64 a file cannot be
     /// read or a mapping is wrong.
     Normalize(Normalize),
-    /// Run the tests that the mappings hold.
+    /// Run the tests that the mappings hold, and show what differs field by field.
+    ///
+    /// Exit codes: 0 every test passed (and, with `--coverage`, every rule was fired), 3 not so, 64 a mapping is wrong.
     Test {
-        /// A directory of mapping files of your own, laid over the embedded ones.
-        directory: Option<PathBuf>,
+        /// Mapping files of your own, and directories of them, laid over the shipped ones.
+        #[arg(value_name = "PATH")]
+        mappings: Vec<PathBuf>,
         /// Say which rules no test fired.
         #[arg(long)]
         coverage: bool,
@@ -57,9 +63,9 @@ pub enum Command {
 pub struct Normalize {
     /// Files to read; none, or `-`, is standard input.
     pub files: Vec<PathBuf>,
-    /// A directory of mapping files of your own, laid over the embedded ones.
-    #[arg(long, value_name = "DIRECTORY")]
-    pub mappings: Option<PathBuf>,
+    /// A mapping file of your own, or a directory of them, laid over the shipped ones. May be given several times.
+    #[arg(long, value_name = "PATH")]
+    pub mappings: Vec<PathBuf>,
     /// What to write.
     #[arg(long, value_enum, default_value_t = Form::Ocsf)]
     pub format: Form,

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{End, FAILED, runtime};
 use crate::config;
 use crate::delivery::Sink as _;
+use crate::normalize::mapping;
 use crate::pipeline::SourceSettings;
 use crate::source::file::FileSource;
 use crate::source::kinesis::KinesisSource;
@@ -12,7 +13,9 @@ use crate::source::kinesis::KinesisSource;
 /// Checks the configuration and the mappings; with `connect`, asks every source and sink.
 pub fn check(path: &Path, connect: bool) -> Result<u8, End> {
     let settings = config::load(path).map_err(End::usage)?;
-    let mappings = config::mappings(settings.normalize.mappings.as_deref()).map_err(End::usage)?;
+    let loaded = config::loaded(&settings.normalize.mappings).map_err(End::usage)?;
+    let notes = mapping::notes(&loaded);
+    let mappings = config::compile(loaded).map_err(End::usage)?;
     let pipeline = settings.pipeline;
     println!(
         "{}: {} sources, {} sinks, {} mappings: all well",
@@ -21,6 +24,9 @@ pub fn check(path: &Path, connect: bool) -> Result<u8, End> {
         pipeline.sinks.len(),
         mappings.log_types().count()
     );
+    for note in notes {
+        println!("{note}");
+    }
     if !connect {
         return Ok(0);
     }
@@ -40,7 +46,7 @@ pub fn check(path: &Path, connect: bool) -> Result<u8, End> {
 
 async fn check_source(name: &str, source: &SourceSettings) -> Result<String, String> {
     match source {
-        SourceSettings::Kinesis(options) => match KinesisSource::check(options).await {
+        SourceSettings::Kinesis(options) => match KinesisSource::check(name, options).await {
             Ok(shards) => Ok(format!("ready, {shards} shards")),
             Err(error) => Err(error.to_string()),
         },

@@ -8,7 +8,6 @@ mod check;
 mod normalize;
 mod progress;
 mod run;
-
 mod selftest;
 mod setup;
 
@@ -41,8 +40,7 @@ pub fn main() -> ExitCode {
         Command::Run { config } => run::run(&config),
         Command::Check { config, connect } => check::check(&config, connect),
         Command::Normalize(options) => normalize::normalize(&options),
-
-        Command::Test { directory, coverage } => selftest::test(directory.as_deref(), coverage),
+        Command::Test { mappings, coverage } => selftest::test(&mappings, coverage),
         Command::Setup(Setup::Elastic { config, sink, dry_run, opensearch }) => {
             setup::elastic(&config, sink.as_deref(), dry_run, opensearch)
         }

@@ -10,6 +10,7 @@ use std::time::UNIX_EPOCH;
 use super::args::{Form, Normalize};
 use super::{End, INCOMPLETE};
 use crate::config;
+use crate::envelope::kpl::MAGIC;
 use crate::envelope::{Event, Limits, Peeler, Piece};
 use crate::normalize::{self, Explanation, Leaves, Mappings, Normalizer};
 use crate::sink::push_raw_line;
@@ -24,7 +25,7 @@ const RUN_BYTES: usize = 4 << 20;
 
 /// Normalizes files, or standard input.
 pub fn normalize(options: &Normalize) -> Result<u8, End> {
-    let mappings = Arc::new(config::mappings(options.mappings.as_deref()).map_err(End::usage)?);
+    let mappings = Arc::new(config::mappings(&options.mappings).map_err(End::usage)?);
     let mut bench = Bench {
         peeler: Peeler::new(Limits::default()),
         normalizer: Normalizer::new(Arc::clone(&mappings)),
@@ -121,7 +122,9 @@ impl Bench<'_> {
                 }
                 return Ok(());
             }
-            if plain.len() < RUN_BYTES || Decoder::is_compressed(&plain) && plain.len() <= bytes_max {
+            // What is compressed once more, and a Kinesis record with an aggregate in it, can only be read whole.
+            let is_whole = Decoder::is_compressed(&plain) || plain.starts_with(&MAGIC);
+            if plain.len() < RUN_BYTES || is_whole && plain.len() <= bytes_max {
                 continue;
             }
             if let Some(cut) = cut.take() {
@@ -214,7 +217,13 @@ impl Bench<'_> {
         for written in &explanation.written {
             let source = written.source.as_deref().unwrap_or("(constant)");
             match rules.get(usize::try_from(written.rule.0).unwrap_or(usize::MAX)) {
-                Some(rule) => eprintln!("  {} <- {source}  ({}:{})", written.target, rule.at.file, rule.at.line),
+                Some(rule) if rule.label == written.target => {
+                    eprintln!("  {} <- {source}  ({}:{})", written.target, rule.at.file, rule.at.line);
+                }
+                Some(rule) => {
+                    let (target, label, at) = (&written.target, &rule.label, &rule.at);
+                    eprintln!("  {target} <- {source}  ({}:{} {label})", at.file, at.line);
+                }
                 None => eprintln!("  {} <- {source}", written.target),
             }
         }

@@ -1,6 +1,6 @@
-//! The mappings that a configuration means: the embedded ones, and a directory of a user's own over them.
+//! The mappings that a configuration means: the embedded ones, and a user's own files over them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::normalize::Mappings;
 use crate::normalize::mapping::{Loaded, Sources};
@@ -11,42 +11,71 @@ use crate::ocsf::Table;
 /// # Errors
 ///
 /// With every mistake found, one a line: file, line, column and remedy.
-pub fn mappings(directory: Option<&Path>) -> Result<Mappings, String> {
-    let Loaded { log_types, base } = loaded(directory)?;
+pub fn mappings(own: &[PathBuf]) -> Result<Mappings, String> {
+    compile(loaded(own)?)
+}
+
+/// Compiles mappings that were loaded.
+///
+/// # Errors
+///
+/// As [`mappings`].
+pub fn compile(loaded: Loaded) -> Result<Mappings, String> {
+    let Loaded { log_types, base } = loaded;
     Mappings::compile(log_types, base, Table::v1_8()).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         lines.join("\n")
     })
 }
 
-/// The mappings, loaded and checked.
+/// The mappings, loaded and checked. `own` are directories and files.
 ///
 /// # Errors
 ///
 /// As [`mappings`].
-pub fn loaded(directory: Option<&Path>) -> Result<Loaded, String> {
-    let sources = Sources::embedded();
-    let sources = match directory {
-        Some(directory) => sources.with_directory(files(directory)?),
-        None => sources,
-    };
-    sources.load(Table::v1_8()).map_err(|errors| errors.to_string())
-}
-
-fn files(directory: &Path) -> Result<Vec<(String, String)>, String> {
-    let failed =
-        |path: &Path, error: std::io::Error| format!("cannot read the mappings in {}: {error}", path.display());
+pub fn loaded(own: &[PathBuf]) -> Result<Loaded, String> {
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(directory).map_err(|error| failed(directory, error))? {
-        let path = entry.map_err(|error| failed(directory, error))?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
-            let text = std::fs::read_to_string(&path).map_err(|error| failed(&path, error))?;
-            files.push((path.display().to_string(), text));
-        }
+    for path in own {
+        if path.is_dir() { directory(path, &mut files)? } else { file(path, &mut files)? }
     }
     files.sort();
-    if files.is_empty() {
+    // A file may be named, and lie in a directory that is named too.
+    files.dedup_by(|one, other| one.0 == other.0);
+    Sources::embedded().with_directory(files).load(Table::v1_8()).map_err(|errors| errors.to_string())
+}
+
+fn directory(directory: &Path, files: &mut Vec<(String, String)>) -> Result<(), String> {
+    let before = files.len();
+    for entry in std::fs::read_dir(directory).map_err(|error| unreadable(directory, &error))? {
+        let path = entry.map_err(|error| unreadable(directory, &error))?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            files.push(read(&path)?);
+        }
+    }
+    if files.len() == before {
         return Err(format!("{}: there is no mapping file (`*.toml`) in it", directory.display()));
     }
-    Ok(files)
+    Ok(())
+}
+
+/// A file, and its tests where they stand beside it.
+fn file(path: &Path, files: &mut Vec<(String, String)>) -> Result<(), String> {
+    if path.extension().is_none_or(|extension| extension != "toml") {
+        return Err(format!("{}: it is neither a directory nor a mapping file (`*.toml`)", path.display()));
+    }
+    files.push(read(path)?);
+    let tests = path.with_extension("tests.toml");
+    if tests.is_file() {
+        files.push(read(&tests)?);
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<(String, String), String> {
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    Ok((path.display().to_string(), text))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> String {
+    format!("cannot read the mappings in {}: {error}", path.display())
 }

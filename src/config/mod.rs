@@ -11,7 +11,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use mappings::{loaded, mappings};
+pub use mappings::{compile, loaded, mappings};
 pub use options::{DeadLetterOptions, LogFormat, LogOptions, NormalizeOptions, Options, SinkOptions, SourceOptions};
 pub use place::{Mistake, Place};
 pub use settings::{Settings, load, options, parse};

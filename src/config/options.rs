@@ -68,8 +68,9 @@ pub struct DeadLetterOptions {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NormalizeOptions {
-    /// A directory of mapping files of your own (`*.toml`). One with the log type of an embedded mapping replaces it.
-    pub mappings: Option<PathBuf>,
+    /// Mapping files of your own: directories (every `*.toml` in them) and files. One with the log type of a shipped mapping
+    /// takes its place; any other adds a log type, and wins where a shipped one recognises an event with equal right.
+    pub mappings: Vec<PathBuf>,
     /// The most that one record may hold when it is decompressed; above, it is dead-lettered whole.
     pub decompressed_bytes_max: Size,
     /// How many times its own size a compressed record may grow to, once it has grown beyond 8 MiB; above, it is
@@ -85,7 +86,7 @@ impl Default for NormalizeOptions {
     fn default() -> Self {
         let Limits { decompressed_bytes_max, ratio_max, depth_max, events_per_record_max, .. } = Limits::default();
         let decompressed_bytes_max = Size(u64::try_from(decompressed_bytes_max).unwrap_or(u64::MAX));
-        Self { mappings: None, decompressed_bytes_max, ratio_max, depth_max, events_per_record_max }
+        Self { mappings: Vec::new(), decompressed_bytes_max, ratio_max, depth_max, events_per_record_max }
     }
 }
 

@@ -95,7 +95,16 @@ impl Resolver<'_> {
     }
 
     fn sources(&self, options: super::SourceOptions) -> Result<Vec<(Arc<str>, SourceSettings)>, Mistake> {
-        let kinesis = options.kinesis.into_iter().map(|(name, options)| (name, SourceSettings::Kinesis(options)));
+        for (name, kinesis) in &options.kinesis {
+            if let Some((option, words)) = kinesis.lease.mistake() {
+                return Err(self.mistake(&["source", "kinesis", name, "lease", option], &words));
+            }
+            if let Some((option, words)) = kinesis.mistake() {
+                return Err(self.mistake(&["source", "kinesis", name, option], &words));
+            }
+        }
+        let kinesis =
+            options.kinesis.into_iter().map(|(name, options)| (name, SourceSettings::Kinesis(Box::new(options))));
         let file = options.file.into_iter().map(|(name, options)| (name, SourceSettings::File(options)));
         let sources: Vec<_> = kinesis.chain(file).map(|(name, source)| (Arc::from(name), source)).collect();
         if sources.is_empty() {

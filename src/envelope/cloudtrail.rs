@@ -1,17 +1,28 @@
-//! CloudTrail: `{"Records": [..]}`, as log files and some forwarders write it.
+//! CloudTrail: `{"Records": [..]}`, as log files and some forwarders write it; and digest files, which hold no event.
 //!
 //! S3 notifications and the events that SQS, SNS, Kinesis and DynamoDB hand to Lambda functions have the same shape and are
 //! something else: only elements that carry CloudTrail's four required fields are opened (CloudTrail User Guide, "Record
 //! contents").
 
-use super::document::Document;
+use super::document::{Document, Envelope};
 use super::layer::Span;
 use super::scan;
 
 const REQUIRED: [&str; 4] = ["eventTime", "eventSource", "eventName", "eventID"];
 
+/// What every digest file says of itself (CloudTrail User Guide, "CloudTrail digest file structure").
+const DIGEST: [&str; 4] = ["digestS3Bucket", "digestS3Object", "digestSignatureAlgorithm", "logFiles"];
+
+/// A log file or a digest file, if the object is one.
+pub(super) fn recognise<'d>(document: &Document<'d>) -> Option<Envelope<'d>> {
+    if DIGEST.iter().all(|key| document.value(key).is_some()) {
+        return Some(Envelope::Nothing("cloudtrail_digest"));
+    }
+    records(document).map(Envelope::List)
+}
+
 /// The list of records, if the object is a CloudTrail log file. An empty list counts: it may be one.
-pub(super) fn recognise<'d>(document: &Document<'d>) -> Option<Span<'d>> {
+fn records<'d>(document: &Document<'d>) -> Option<Span<'d>> {
     if document.members.all().len() != 1 {
         return None;
     }

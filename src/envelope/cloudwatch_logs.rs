@@ -9,7 +9,7 @@ use super::lines::BYTE_ORDER_MARK;
 use super::piece::{Oddity, Refusal};
 use super::scan::{self, Members};
 use super::store::{Place, Store};
-use super::{Field, Form, unescape};
+use super::{Field, Form, carried};
 
 /// A subscription's record.
 pub(super) struct Subscription<'d> {
@@ -93,27 +93,12 @@ fn log_event(
         }
     }
     match scan::string_content(message.bytes) {
-        Some(raw) => text_message(raw, message.layer, store, above, place),
+        Some(raw) => carried::unescaped(raw, message.layer, store, above, |text, store, above| {
+            peeled_further(text, store, above, place)
+        }),
         // Not what the service writes, but what some forwarders make of it: the message as JSON itself.
         None => peeled_further(message, store, above, place),
     }
-}
-
-/// Unescapes a message into the layer above and takes it in from there.
-fn text_message(raw: &[u8], layer: usize, store: &mut Store, above: &mut [Layer], place: Place) -> Result<(), Refusal> {
-    let Some((here, above)) = above.split_first_mut() else {
-        // There are as many layers as envelopes are allowed, so the depth ran out before.
-        return Err(Refusal { code: "depth_max", words: "too many envelopes in each other".to_owned() });
-    };
-    store.take(raw.len())?;
-    let unescaped = unescape::unescape(raw, here.room(raw.len()));
-    if unescaped.lone_surrogate {
-        store.complain(Oddity::LoneSurrogate);
-    }
-    let start = here.written().len();
-    here.commit(unescaped.bytes);
-    let bytes = here.written().get(start..).unwrap_or_default();
-    peeled_further(Span { bytes, layer: layer + 1, start }, store, above, place)
 }
 
 /// Takes in a message: an object with all its envelopes, or a text whatever its lines are.

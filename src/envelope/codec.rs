@@ -92,7 +92,8 @@ impl Decoders {
         Self { whole: Decompressor::new(), steps: None, zstd: None }
     }
 
-    /// Inflates into an empty layer. `None` where the input only looked compressed and is text.
+    /// Inflates behind what is written in a layer, by no more than the bound. `None` where the input only looked compressed
+    /// and is text; then, and with an error, the layer is as it was.
     pub(super) fn inflate(
         &mut self,
         format: Format,
@@ -100,34 +101,38 @@ impl Decoders {
         out: &mut Layer,
         bound: Bound,
     ) -> Result<Option<Tail>, Refusal> {
+        let before = out.written().len();
+        let end_max = before.saturating_add(bound.bytes_max);
         let outcome = match format {
-            Format::Gzip => self.gzip(input, out, bound.bytes_max),
-            Format::Zlib => self.zlib(input, out, bound.bytes_max),
-            Format::Zstd => self.zstd(input, out, bound.bytes_max),
+            Format::Gzip => self.gzip(input, out, end_max),
+            Format::Zlib => self.zlib(input, out, end_max),
+            Format::Zstd => self.zstd(input, out, end_max),
         };
         if outcome.is_err() || out.written().len() > ZSTD_KEPT_BYTES {
             // The decoder holds on to the window of the largest frame it met.
             self.zstd = None;
         }
+        if outcome.is_err() {
+            out.truncate(before);
+        }
         match outcome {
             Ok(behind) => Ok(Some(tail(input, behind))),
             Err(Fault::Truncated | Fault::Corrupt) if format == Format::Zlib && std::str::from_utf8(input).is_ok() => {
-                out.clear();
                 Ok(None)
             }
             Err(fault) => Err(refusal(format, fault, bound)),
         }
     }
 
-    /// Gives where the compressed data ends.
-    fn gzip(&mut self, input: &[u8], out: &mut Layer, bytes_max: usize) -> Result<usize, Fault> {
+    /// Gives where the compressed data ends. `end_max` is how long the layer may become.
+    fn gzip(&mut self, input: &[u8], out: &mut Layer, end_max: usize) -> Result<usize, Fault> {
         // libdeflate inflates one member and does not say how much of the input that was. Only where no second member can
         // be, and the last eight bytes of the input are the checks of what came out, was that the whole.
         let is_single = memmem::find(input.get(GZIP.len()..).unwrap_or_default(), GZIP_MEMBER).is_none();
         if is_single {
             let announced = input.last_chunk().map_or(0, |size| u32::from_le_bytes(*size));
             let announced = usize::try_from(announced).unwrap_or(usize::MAX);
-            if let Some(bytes) = self.whole(input, out, announced, bytes_max, Decompressor::gzip_decompress)? {
+            if let Some(bytes) = self.whole(input, out, announced, end_max, Decompressor::gzip_decompress)? {
                 let written = out.room(bytes);
                 if gzip::checks(written).as_slice() == input.last_chunk::<8>().map_or(&[][..], <[u8; 8]>::as_slice) {
                     out.commit(bytes);
@@ -139,7 +144,7 @@ impl Decoders {
         while input.get(at..).is_some_and(|rest| rest.starts_with(GZIP)) {
             let data = gzip::data(input, at)?;
             let before = out.written().len();
-            let end = self.stepwise(false, input, data, out, bytes_max)?;
+            let end = self.stepwise(false, input, data, out, end_max)?;
             let written = out.written().get(before..).unwrap_or_default();
             let checks = input.get(end..).and_then(<[u8]>::first_chunk::<8>).ok_or(Fault::Truncated)?;
             if *checks != gzip::checks(written) {
@@ -150,16 +155,16 @@ impl Decoders {
         Ok(at)
     }
 
-    fn zlib(&mut self, input: &[u8], out: &mut Layer, bytes_max: usize) -> Result<usize, Fault> {
+    fn zlib(&mut self, input: &[u8], out: &mut Layer, end_max: usize) -> Result<usize, Fault> {
         let expected = input.len().saturating_mul(4);
-        if let Some(bytes) = self.whole(input, out, expected, bytes_max, Decompressor::zlib_decompress)? {
+        if let Some(bytes) = self.whole(input, out, expected, end_max, Decompressor::zlib_decompress)? {
             let check = libdeflater::adler32(out.room(bytes)).to_be_bytes();
             if input.last_chunk::<4>() == Some(&check) {
                 out.commit(bytes);
                 return Ok(input.len());
             }
         }
-        self.stepwise(true, input, 0, out, bytes_max)
+        self.stepwise(true, input, 0, out, end_max)
     }
 
     /// Inflates in one go, the room guessed and quadrupled. Nothing is committed. `None` where the data is not whole.
@@ -168,9 +173,10 @@ impl Decoders {
         input: &[u8],
         out: &mut Layer,
         guess: usize,
-        bytes_max: usize,
+        end_max: usize,
         inflate: impl Fn(&mut Decompressor, &[u8], &mut [u8]) -> Result<usize, DecompressionError>,
     ) -> Result<Option<usize>, Fault> {
+        let bytes_max = end_max.saturating_sub(out.written().len());
         // The announced size is the sender's word: it is believed only as far as logs pack.
         let mut room = guess.min(input.len().saturating_mul(32)).max(256).min(bytes_max);
         loop {
@@ -190,21 +196,21 @@ impl Decoders {
         input: &[u8],
         at: usize,
         out: &mut Layer,
-        bytes_max: usize,
+        end_max: usize,
     ) -> Result<usize, Fault> {
         let steps = self.steps.get_or_insert_with(|| Decompress::new(is_zlib));
         steps.reset(is_zlib);
         let mut at = at;
         loop {
             let rest = input.get(at..).unwrap_or_default();
-            let room = out.room_exact(step(out, bytes_max));
+            let room = out.room_exact(step(out, end_max));
             let (read, written) = (steps.total_in(), steps.total_out());
             let status = steps.decompress(rest, room, FlushDecompress::None).map_err(|_| Fault::Corrupt)?;
             let read = usize::try_from(steps.total_in() - read).unwrap_or(0);
             let written = usize::try_from(steps.total_out() - written).unwrap_or(0);
             at += read;
             out.commit(written);
-            if out.written().len() > bytes_max {
+            if out.written().len() > end_max {
                 return Err(Fault::Full);
             }
             if status == Status::StreamEnd {
@@ -216,7 +222,7 @@ impl Decoders {
         }
     }
 
-    fn zstd(&mut self, input: &[u8], out: &mut Layer, bytes_max: usize) -> Result<usize, Fault> {
+    fn zstd(&mut self, input: &[u8], out: &mut Layer, end_max: usize) -> Result<usize, Fault> {
         if self.zstd.is_none() {
             let mut decoder = Decoder::new().map_err(|_| Fault::Corrupt)?;
             decoder.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX)).map_err(|_| Fault::Corrupt)?;
@@ -227,12 +233,12 @@ impl Decoders {
         while input.get(at..).is_some_and(begins_frame) {
             decoder.reinit().map_err(|_| Fault::Corrupt)?;
             loop {
-                let room = out.room_exact(step(out, bytes_max));
+                let room = out.room_exact(step(out, end_max));
                 let rest = input.get(at..).unwrap_or_default();
                 let status = decoder.run_on_buffers(rest, room).map_err(|_| Fault::Corrupt)?;
                 at += status.bytes_read;
                 out.commit(status.bytes_written);
-                if out.written().len() > bytes_max {
+                if out.written().len() > end_max {
                     return Err(Fault::Full);
                 }
                 if status.remaining == 0 {
@@ -248,8 +254,8 @@ impl Decoders {
 }
 
 /// A step's room: one byte above the bound at most, so that a stream which ends exactly there is told from one that goes on.
-fn step(out: &Layer, bytes_max: usize) -> usize {
-    (bytes_max + 1).saturating_sub(out.written().len()).min(out.written().len().max(STEP_BYTES))
+fn step(out: &Layer, end_max: usize) -> usize {
+    end_max.saturating_add(1).saturating_sub(out.written().len()).min(out.written().len().max(STEP_BYTES))
 }
 
 /// Says whether a zstd frame begins here; a skippable one counts (RFC 8878, section 3.1.2).

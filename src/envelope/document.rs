@@ -4,7 +4,7 @@ use super::layer::{Layer, Span};
 use super::piece::{Oddity, Refusal};
 use super::scan::{self, Members};
 use super::store::{Place, Store};
-use super::{Form, cloudtrail, cloudwatch_logs, eventbridge, findings};
+use super::{Form, carried, cloudtrail, cloudwatch_logs, eventbridge, findings, firehose, lambda, s3, sns, sqs};
 
 /// An object that has been scanned whole, and its members.
 #[derive(Clone, Copy, Debug)]
@@ -32,11 +32,24 @@ impl<'d> Document<'d> {
 }
 
 /// The envelopes that an object may be, and what each needs to be opened.
-enum Envelope<'d> {
+pub(super) enum Envelope<'d> {
     CloudWatchLogs(cloudwatch_logs::Subscription<'d>),
     EventBridge(eventbridge::Wrapped<'d>),
-    /// A list whose elements are the events: of CloudTrail or of a findings API.
+    /// A list whose elements are opened, or are the events.
     List(Span<'d>),
+    /// The records of a Firehose request: a list whose elements hold base64.
+    Firehose(Span<'d>),
+    /// An object around one that may be an envelope again.
+    Object(Span<'d>),
+    /// A JSON string that holds the event, or several.
+    Text(Span<'d>),
+    /// A JSON string that holds the base64 of a record, and when the transport took that in.
+    Record {
+        data: Span<'d>,
+        arrival_ms: Option<i64>,
+    },
+    /// No event, by this rule.
+    Nothing(&'static str),
 }
 
 /// Takes in an object, free of all its envelopes. `above` is where unescaped text goes.
@@ -59,11 +72,39 @@ pub(super) fn take(
         Envelope::CloudWatchLogs(subscription) => cloudwatch_logs::open(&subscription, store, above, place),
         Envelope::EventBridge(wrapped) => eventbridge::open(&wrapped, store, above, place),
         Envelope::List(array) => list(array, store, above, place),
+        Envelope::Firehose(records) => firehose::open(records, store, above, place),
+        Envelope::Object(object) => inner(object, store, above, place),
+        Envelope::Text(text) => carried::text(text, store, above, place),
+        Envelope::Record { data, arrival_ms } => {
+            let place = carried::arrived(arrival_ms, store, place)?;
+            carried::base64(data, document.span, store, above, place)
+        }
+        Envelope::Nothing(rule) => store.filtered(rule, document.span, place),
     }
+}
+
+/// Takes in an object that stands in another.
+pub(super) fn inner(object: Span<'_>, store: &mut Store, above: &mut [Layer], place: Place) -> Result<(), Refusal> {
+    let mut members = Members::new();
+    if scan::object(object.bytes, 0, &mut members).is_err() {
+        // It was scanned whole before, so this cannot be; but if it were, nothing should be lost.
+        return store.event(Form::Text, object, place);
+    }
+    take(Document { span: object, members: &members }, store, above, place)
 }
 
 /// Takes in the elements of an array of objects, each an event of its own.
 pub(super) fn list(array: Span<'_>, store: &mut Store, above: &mut [Layer], place: Place) -> Result<(), Refusal> {
+    each(array, store, |element, store| take(element, store, above, place), place)
+}
+
+/// Shows each element of an array, as a document; an empty array is filtered.
+pub(super) fn each(
+    array: Span<'_>,
+    store: &mut Store,
+    mut show: impl FnMut(Document<'_>, &mut Store) -> Result<(), Refusal>,
+    place: Place,
+) -> Result<(), Refusal> {
     let mut members = Members::new();
     let Some(mut elements) = scan::Elements::of(array.bytes) else {
         return store.event(Form::Text, array, place);
@@ -75,7 +116,7 @@ pub(super) fn list(array: Span<'_>, store: &mut Store, above: &mut [Layer], plac
             // It was scanned whole before, so this cannot be; but if it were, nothing should be lost.
             return store.event(Form::Text, array, place);
         };
-        take(Document { span: array.part(range), members: &members }, store, above, place)?;
+        show(Document { span: array.part(range), members: &members }, store)?;
     }
     if is_empty { store.filtered("empty_list", array, place) } else { Ok(()) }
 }
@@ -84,6 +125,11 @@ fn recognise<'d>(document: &Document<'d>) -> Option<Envelope<'d>> {
     cloudwatch_logs::recognise(document)
         .map(Envelope::CloudWatchLogs)
         .or_else(|| eventbridge::recognise(document).map(Envelope::EventBridge))
-        .or_else(|| cloudtrail::recognise(document).map(Envelope::List))
+        .or_else(|| cloudtrail::recognise(document))
         .or_else(|| findings::recognise(document).map(Envelope::List))
+        .or_else(|| sns::recognise(document))
+        .or_else(|| sqs::recognise(document))
+        .or_else(|| lambda::recognise(document))
+        .or_else(|| firehose::recognise(document))
+        .or_else(|| s3::recognise(document))
 }

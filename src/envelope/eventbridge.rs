@@ -3,12 +3,12 @@
 //! Source: Amazon EventBridge User Guide, "Event structure reference". Only the three are required here, because rules
 //! with an input transformer often leave the rest out.
 
+use super::Field;
 use super::document::{self, Document};
 use super::layer::{Layer, Span};
 use super::piece::Refusal;
-use super::scan::{self, Members};
+use super::scan;
 use super::store::{Place, Store};
-use super::{Field, Form};
 
 /// The keys that go into the context.
 const TOLD: [(&str, Field); 7] = [
@@ -43,9 +43,5 @@ pub(super) fn open(wrapped: &Wrapped<'_>, store: &mut Store, above: &mut [Layer]
             store.tell(place, field, value)?;
         }
     }
-    let mut members = Members::new();
-    if scan::object(wrapped.detail.bytes, 0, &mut members).is_err() {
-        return store.event(Form::Text, wrapped.detail, place);
-    }
-    document::take(Document { span: wrapped.detail, members: &members }, store, above, place)
+    document::inner(wrapped.detail, store, above, place)
 }

@@ -37,6 +37,11 @@ impl Layer {
         self.used = self.used.saturating_add(bytes).min(self.bytes.len());
     }
 
+    /// Forgets what was written behind here.
+    pub(super) fn truncate(&mut self, bytes: usize) {
+        self.used = self.used.min(bytes);
+    }
+
     /// Forgets the bytes and keeps the buffer, unless the last record used so little of it that it was made for a giant.
     pub(super) fn clear(&mut self) {
         if self.bytes.capacity() > KEPT_BYTES && self.used < self.bytes.capacity() / 4 {

@@ -6,9 +6,12 @@
 //! with a [`Complaint`]. Bytes are scanned and sliced, never made into a tree; what must be decompressed or unescaped goes
 //! into layers that are reused, and an event's body is a slice of one of them.
 //!
-//! One file per envelope: `codec` (gzip, zlib, zstd), `cloudwatch_logs`, `eventbridge`, `cloudtrail`, `findings`, and
-//! `lines` (documents one after the other, and plain text). `document` tries them on one object.
+//! One file per envelope: `codec` (gzip, zlib, zstd), `kpl` (aggregates of the Kinesis Producer Library), `cloudwatch_logs`,
+//! `eventbridge`, `cloudtrail`, `findings`, `sns`, `sqs`, `lambda` (the events of Kinesis, SNS, SQS and CloudWatch Logs for
+//! functions), `firehose`, `s3`, and `lines` (documents one after the other, and plain text). `document` tries those on one
+//! object that are objects, and `carried` takes in what they carry: records within the record, and text.
 
+mod carried;
 mod cloudtrail;
 mod cloudwatch_logs;
 mod codec;
@@ -16,13 +19,19 @@ mod context;
 mod document;
 mod eventbridge;
 mod findings;
+mod firehose;
 mod gzip;
+pub mod kpl;
+mod lambda;
 mod layer;
 mod limits;
 mod lines;
 mod peel;
 mod piece;
+mod s3;
 mod scan;
+mod sns;
+mod sqs;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -32,6 +41,7 @@ pub use context::{Context, Field};
 pub use limits::Limits;
 pub use peel::{Peeled, Peeler};
 pub use piece::{Complaint, Oddity, Piece, Refusal};
+pub(crate) use scan::members_of;
 
 /// One occurrence: the bytes of the event, free of its envelopes, and what the envelopes told about it.
 #[derive(Clone, Copy, Debug)]

@@ -1,10 +1,9 @@
 //! Peeling: from a record's bytes to its pieces.
 
-use super::codec::{Bound, Decoders, Format, Tail};
 use super::layer::{Layer, Span};
-use super::piece::{Complaint, Oddity, Piece, Refusal};
-use super::store::{Place, Slot, Store, What};
-use super::{Event, Limits, lines};
+use super::piece::{Complaint, Piece, Refusal};
+use super::store::{Slot, Store, What};
+use super::{Event, Limits, carried};
 
 /// Undoes the envelopes of records, one record at a time, in buffers that are reused.
 ///
@@ -12,13 +11,9 @@ use super::{Event, Limits, lines};
 /// two ordinary ones have followed.
 #[derive(Debug)]
 pub struct Peeler {
-    limits: Limits,
-    decoders: Decoders,
     /// The layers over the record: as many as envelopes are allowed, since each envelope needs one at most.
     layers: Vec<Layer>,
     store: Store,
-    /// What stood behind compressed data: the layer, and where.
-    tails: Vec<(usize, usize)>,
 }
 
 /// The pieces of one record, and what was odd about it. Borrows the record and the peeler's buffers.
@@ -35,7 +30,7 @@ impl Peeler {
     pub fn new(limits: Limits) -> Self {
         let mut layers = Vec::new();
         layers.resize_with(limits.depth_max.min(Limits::DEPTH_CEILING), Layer::default);
-        Self { limits, decoders: Decoders::new(), layers, store: Store::new(limits), tails: Vec::new() }
+        Self { layers, store: Store::new(limits) }
     }
 
     /// Peels a record, until no envelope matches any more. `arrival_ms` is when the transport took it in.
@@ -46,16 +41,9 @@ impl Peeler {
     /// there is nothing in it.
     pub fn peel<'p>(&'p mut self, record: &'p [u8], arrival_ms: Option<i64>) -> Result<Peeled<'p>, Refusal> {
         self.layers.iter_mut().for_each(Layer::clear);
-        self.tails.clear();
-        let place = self.store.begin(arrival_ms);
-        let (compressions, place) = self.decompress(record, place)?;
-        let (below, above) = self.layers.split_at_mut(compressions);
-        let bytes = below.last().map_or(record, Layer::written);
-        lines::take(Span { bytes, layer: compressions, start: 0 }, &mut self.store, above, place)?;
-        for (layer, start) in self.tails.drain(..) {
-            let bytes = layer_bytes(record, below, layer).get(start..).unwrap_or_default();
-            self.store.refused("trailing_bytes", Span { bytes, layer, start }, place)?;
-        }
+        let place = self.store.begin(record.len(), arrival_ms);
+        let whole = Span { bytes: record, layer: 0, start: 0 };
+        carried::record(whole, &mut self.store, &mut self.layers, place)?;
         if self.store.slots().is_empty() {
             let words = if record.is_empty() { "the record is empty" } else { "there is nothing in the record" };
             return Err(Refusal { code: "empty_record", words: words.to_owned() });
@@ -67,31 +55,6 @@ impl Peeler {
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         self.layers.iter().map(Layer::held_bytes).sum::<usize>() + self.store.held_bytes()
-    }
-
-    /// Undoes compression as often as there is some. Gives how often that was.
-    fn decompress(&mut self, record: &[u8], place: Place) -> Result<(usize, Place), Refusal> {
-        let mut place = place;
-        let mut compressions = 0;
-        loop {
-            let (below, above) = self.layers.split_at_mut(compressions);
-            let input = below.last().map_or(record, Layer::written);
-            let Some(format) = Format::of(input) else { return Ok((compressions, place)) };
-            let inside = self.store.deeper(place)?;
-            let Some(out) = above.first_mut() else { return Ok((compressions, place)) };
-            let bound = self.limits.of_layer(record.len(), self.store.room());
-            let Some(tail) = self.decoders.inflate(format, input, out, bound)? else {
-                return Ok((compressions, place));
-            };
-            self.store.take(out.written().len())?;
-            match tail {
-                Tail::Empty => {}
-                Tail::Zeros => self.store.complain(Oddity::TrailingZeros),
-                Tail::Bytes(start) => self.tails.push((compressions, start)),
-            }
-            place = inside;
-            compressions += 1;
-        }
     }
 }
 
@@ -115,18 +78,6 @@ impl<'p> Peeled<'p> {
             What::Event(form) => Piece::Event(Event { index, body, form, context: self.store.context(slot.context) }),
             What::Filtered(rule) => Piece::Filtered { index, rule },
             What::Refused(code) => Piece::Refused { index, code, body },
-        }
-    }
-}
-
-impl Limits {
-    /// The bound of one layer of decompressed bytes, and which of the two it comes from.
-    fn of_layer(&self, record_bytes: usize, room: usize) -> Bound {
-        let by_ratio = record_bytes.saturating_mul(self.ratio_max).max(self.ratio_free_bytes);
-        if by_ratio < room {
-            Bound { bytes_max: by_ratio, name: "ratio_max" }
-        } else {
-            Bound { bytes_max: room, name: "decompressed_bytes_max" }
         }
     }
 }

@@ -11,14 +11,17 @@ pub enum Piece<'p> {
     Filtered {
         /// The piece's number in its record, from 0.
         index: u32,
-        /// The rule: `cloudwatch_logs_control_message`, `empty_list` or `header_line`.
+        /// The rule: `cloudtrail_digest`, `cloudwatch_logs_control_message`, `empty_aggregate`, `empty_list`, `header_line`,
+        /// `s3_test_event` or `sns_confirmation`.
         rule: &'static str,
     },
     /// One broken part of a record whose other parts live.
     Refused {
         /// The piece's number in its record, from 0.
         index: u32,
-        /// What is wrong with it: `invalid_utf8` or `trailing_bytes`.
+        /// What is wrong with it: `invalid_utf8`, `trailing_bytes`, `broken_aggregate`; or, of a record within the record
+        /// (a user record of an aggregate, a record of a Lambda event or a Firehose request), why it was refused: a code
+        /// of [`Refusal`].
         code: &'static str,
         /// Its bytes as they stand in the record, decompressed.
         body: &'p [u8],
@@ -47,6 +50,13 @@ pub struct Refusal {
     pub words: String,
 }
 
+impl Refusal {
+    /// Whether no part of the record can be had any more: what the record as a whole may become is used up.
+    pub(super) fn is_of_the_whole(&self) -> bool {
+        matches!(self.code, "decompressed_bytes_max" | "events_per_record_max")
+    }
+}
+
 /// Something odd in a record that was survived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Complaint {
@@ -73,6 +83,10 @@ pub enum Oddity {
     MessageMissing,
     /// What an envelope told is not UTF-8. Its broken parts became U+FFFD.
     ContextNotUtf8,
+    /// A record of a Firehose request has no data. The whole of it is the event.
+    DataMissing,
+    /// What an envelope holds is not the base64 that it should be. The whole of the envelope is the event.
+    BrokenBase64,
 }
 
 impl Oddity {
@@ -87,6 +101,8 @@ impl Oddity {
             Self::DuplicateKey => "duplicate_key",
             Self::MessageMissing => "message_missing",
             Self::ContextNotUtf8 => "context_not_utf8",
+            Self::DataMissing => "data_missing",
+            Self::BrokenBase64 => "broken_base64",
         }
     }
 }

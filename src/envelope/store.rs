@@ -1,6 +1,7 @@
 //! What has been found in the record so far: pieces, contexts and complaints, and what is left of the bounds.
 
-use super::layer::Span;
+use super::codec::{Bound, Decoders, Format, Tail};
+use super::layer::{Layer, Span};
 use super::piece::{Complaint, Oddity, Refusal};
 use super::{Context, Field, Form, Limits, scan, unescape};
 
@@ -35,17 +36,27 @@ pub(super) struct Slot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Told(usize);
 
-/// Where the peeling stands: what the envelopes around have told, and how many they are.
+/// Where the peeling stands: what the envelopes around have told, how many they are, and how long the record is that this is
+/// a part of, or the record within a record.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub(super) context: Told,
     pub(super) depth: usize,
+    pub(super) record_bytes: usize,
+}
+
+/// What had been found up to a moment, to come back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    slots: usize,
+    complaints: usize,
 }
 
 /// The findings of one record, in lists that are reused.
 #[derive(Debug)]
 pub(super) struct Store {
     limits: Limits,
+    decoders: Decoders,
     room: usize,
     slots: Vec<Slot>,
     contexts: Vec<Context>,
@@ -59,6 +70,7 @@ impl Store {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
+            decoders: Decoders::new(),
             room: limits.decompressed_bytes_max,
             slots: Vec::new(),
             contexts: vec![Context::default()],
@@ -70,7 +82,7 @@ impl Store {
     }
 
     /// Forgets the last record, and gives memory back that only a giant one needed.
-    pub(super) fn begin(&mut self, arrival_ms: Option<i64>) -> Place {
+    pub(super) fn begin(&mut self, record_bytes: usize, arrival_ms: Option<i64>) -> Place {
         if self.contexts.len() > KEPT_ENTRIES && self.contexts_used < self.contexts.len() / 4 {
             self.contexts.truncate(KEPT_ENTRIES);
             self.contexts.shrink_to_fit();
@@ -92,7 +104,7 @@ impl Store {
                 context.set(Field::Arrival, itoa::Buffer::new().format(arrival_ms));
             }
         }
-        Place { context: Told(0), depth: 0 }
+        Place { context: Told(0), depth: 0, record_bytes }
     }
 
     pub(super) fn slots(&self) -> &[Slot] {
@@ -107,9 +119,35 @@ impl Store {
         self.contexts.get(told.0).unwrap_or(&self.nothing_told)
     }
 
-    /// How many bytes the record may still become.
-    pub(super) fn room(&self) -> usize {
-        self.room
+    /// The most pieces that the record may have.
+    pub(super) fn events_max(&self) -> usize {
+        self.limits.events_per_record_max
+    }
+
+    /// Inflates into a layer, within what the record may still become. `None` where the input only looked compressed.
+    pub(super) fn inflate(
+        &mut self,
+        format: Format,
+        input: &[u8],
+        out: &mut Layer,
+        place: Place,
+    ) -> Result<Option<Tail>, Refusal> {
+        let bound = self.bound_of_layer(place.record_bytes);
+        let before = out.written().len();
+        let tail = self.decoders.inflate(format, input, out, bound)?;
+        self.take(out.written().len().saturating_sub(before))?;
+        Ok(tail)
+    }
+
+    /// The moment, to [come back](Self::rewind) to.
+    pub(super) fn mark(&self) -> Mark {
+        Mark { slots: self.slots.len(), complaints: self.complaints.len() }
+    }
+
+    /// Forgets the pieces and complaints since then. What they took of the bounds stays taken.
+    pub(super) fn rewind(&mut self, mark: Mark) {
+        self.slots.truncate(mark.slots);
+        self.complaints.truncate(mark.complaints);
     }
 
     /// Takes bytes from what the record may become.
@@ -223,6 +261,16 @@ impl Store {
     pub(super) fn held_bytes(&self) -> usize {
         let contexts: usize = self.contexts.iter().map(|context| size_of::<Context>() + context.held_bytes()).sum();
         contexts + self.slots.capacity() * size_of::<Slot>() + self.complaints.capacity() * size_of::<Complaint>()
+    }
+
+    /// The bound of one layer of decompressed bytes, and which of the two it comes from.
+    fn bound_of_layer(&self, record_bytes: usize) -> Bound {
+        let by_ratio = record_bytes.saturating_mul(self.limits.ratio_max).max(self.limits.ratio_free_bytes);
+        if by_ratio < self.room {
+            Bound { bytes_max: by_ratio, name: "ratio_max" }
+        } else {
+            Bound { bytes_max: self.room, name: "decompressed_bytes_max" }
+        }
     }
 
     fn push(&mut self, what: What, body: Span<'_>, context: Told) -> Result<(), Refusal> {

@@ -255,7 +255,7 @@ fn cloudtrail() {
     check(format!(r#"{{"Records":[{long}]}}"#), &[&format!("json {long}")]);
     for other in [
         format!(r#"{{"Records":[{}]}}"#, one.replace("eventID", "awsRegion")),
-        r#"{"Records":[{"eventSource":"aws:s3","eventTime":"t","eventName":"n","s3":{}}]}"#.to_owned(),
+        r#"{"Records":[{"eventSource":"aws:dynamodb","eventTime":"t","eventName":"n","dynamodb":{}}]}"#.to_owned(),
         r#"{"Records":[{"Sns":{}}]}"#.to_owned(),
         format!(r#"{{"Records":[{one},1]}}"#),
         format!(r#"{{"Records":[{one}],"more":1}}"#),
@@ -384,4 +384,6 @@ fn text_that_looks_like_zlib() {
     }
 }
 
+mod carriers;
 mod hostile;
+mod kpl;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::Instant;
 
-use super::grant::{Desk, Grants, Recall};
+use super::grant::{Desk, Grants, Outlook, Recall};
 use super::lease::{Change, Lease};
 use super::worker::{Act, News, Rules, Worker};
 use super::{Changed, Error, Leader, LeaseTable, Shard};
@@ -62,6 +62,8 @@ pub struct Coordinator<T, S: Shards> {
     call_max: Duration,
     schedule: Schedule,
     table_failures: u32,
+    /// For which shape of the leases the source was told the outlook.
+    looked_at: Option<(u64, bool)>,
     /// Why it ends when everything is settled.
     gone: Option<S::Error>,
 }
@@ -88,6 +90,7 @@ pub fn coordinator<T: LeaseTable, S: Shards>(
         call_max,
         schedule: Schedule::new(LIST_RETRY.0, LIST_RETRY.1, fastrand::u64(..), Instant::now().into_std()),
         table_failures: 0,
+        looked_at: None,
         gone: None,
     };
     (coordinator, Grants::new(desk))
@@ -121,12 +124,16 @@ impl<T: LeaseTable, S: Shards> Coordinator<T, S> {
         let mut under_way = FuturesUnordered::new();
         loop {
             let now = born.elapsed();
-            self.hear(now);
+            let mut is_news = self.hear(now);
             for act in self.worker.poll(now) {
                 let (table, shards) = (Arc::clone(&self.table), Arc::clone(&self.shards));
                 under_way.push(perform(table, shards, act, now, self.call_max));
             }
-            self.tell();
+            is_news |= self.tell();
+            if is_news || self.looked_at != Some(self.worker.shape()) {
+                self.looked_at = Some(self.worker.shape());
+                self.desk.tell(Outlook { is_quiet: self.worker.is_quiet(), waiting: self.worker.waiting() });
+            }
             if self.worker.is_done() {
                 return self.gone.take().map_or(Ok(()), |error| Err(Ended::Stream(error)));
             }
@@ -139,9 +146,10 @@ impl<T: LeaseTable, S: Shards> Coordinator<T, S> {
         }
     }
 
-    /// Takes what the source wants.
-    fn hear(&mut self, now: Duration) {
+    /// Takes what the source wants; says whether a grant came back.
+    fn hear(&mut self, now: Duration) -> bool {
         let wishes = self.desk.wishes();
+        let is_any_back = wishes.slips.values().any(|slip| slip.is_returned);
         for (shard, slip) in wishes.slips {
             if let Some((checkpoint, children, ticket)) = slip.checkpoint
                 && !self.worker.checkpoint(&shard, checkpoint, children, ticket)
@@ -158,14 +166,17 @@ impl<T: LeaseTable, S: Shards> Coordinator<T, S> {
         if wishes.is_stopping {
             self.worker.stop(now);
         }
+        is_any_back
     }
 
-    /// Tells the source what is new.
-    fn tell(&mut self) {
+    /// Tells the source what is new; says whether there is anything but checkpoints.
+    fn tell(&mut self) -> bool {
+        let mut is_news = false;
         for news in self.worker.news() {
+            is_news |= !matches!(news, News::Written { .. });
             match news {
                 News::Granted { shard, lease } => {
-                    tracing::info!(source = %self.name, shard, checkpoint = ?lease.checkpoint, "lease taken");
+                    tracing::info!(source = %self.name, shard, checkpoint = ?lease.checkpoint, "reading shard");
                     self.desk.grant(&shard, lease);
                 }
                 News::Recalled(shard) => {
@@ -187,6 +198,7 @@ impl<T: LeaseTable, S: Shards> Coordinator<T, S> {
                 }
             }
         }
+        is_news
     }
 
     fn take_note(&mut self, did: Did<S::Error>, now: Duration) -> Result<(), Ended<S::Error>> {

@@ -5,13 +5,19 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
-use super::{Change, Changed, Error, Kind, Lease, LeaseTable, memory};
+use super::{Change, Changed, Checkpoint, Error, Kind, Lease, LeaseTable, memory};
 
 /// The version of the file's form.
 const VERSION: u32 = 1;
+
+/// How long a process that has the table may take to end, and how often it is looked for.
+const TAKE_PATIENCE: Duration = Duration::from_secs(5);
+const TAKE_EVERY: Duration = Duration::from_millis(100);
 
 /// A table in a JSON file, which is replaced whole and atomically: written beside it, synced, renamed, and the directory
 /// synced. Whoever changes it first has it, until it is dropped; others are refused. Who owns which lease is not written:
@@ -51,6 +57,21 @@ impl FileTable {
     #[must_use]
     pub fn new(path: PathBuf, stream: &str) -> Self {
         Self(Arc::new(Inner { path, stream: stream.to_owned(), held: Mutex::new(None) }))
+    }
+
+    /// Takes the table for this process. A process that is just ending is waited for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InUse`] when another process has it; as [`LeaseTable::load`] when it cannot be read.
+    pub async fn take(&self) -> Result<(), Error> {
+        let patience_ends = Instant::now() + TAKE_PATIENCE;
+        loop {
+            match self.blocking(|table| table.change(|_| ((), Durable::No))).await {
+                Err(Error::InUse { .. }) if Instant::now() < patience_ends => tokio::time::sleep(TAKE_EVERY).await,
+                taken => return taken,
+            }
+        }
     }
 
     async fn blocking<T: Send + 'static>(
@@ -177,6 +198,15 @@ impl LeaseTable for FileTable {
             (is_gone, if is_gone { Durable::Yes } else { Durable::No })
         };
         self.blocking(move |table| table.change(remove)).await
+    }
+
+    async fn reset(&self, shard: &str, counter: u64, checkpoint: &Checkpoint) -> Result<bool, Error> {
+        let (shard, checkpoint) = (shard.to_owned(), checkpoint.clone());
+        let reset = move |leases: &mut BTreeMap<String, Lease>| {
+            let is_reset = memory::reset(leases, &shard, counter, &checkpoint);
+            (is_reset, if is_reset { Durable::Yes } else { Durable::No })
+        };
+        self.blocking(move |table| table.change(reset)).await
     }
 }
 

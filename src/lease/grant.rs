@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
 use super::lease::{Checkpoint, HashRange, Lease};
+use super::plan::Shard;
 
 /// What the source is to read now: one [`Grant`] a shard, never two of one shard at a time.
 #[derive(Debug)]
@@ -46,6 +47,7 @@ pub(super) struct Desk {
     for_coordinator: Notify,
     /// Something is there for the source.
     for_source: Notify,
+    for_outlook: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -55,13 +57,23 @@ struct Inner {
     words: BTreeMap<Arc<str>, watch::Sender<Word>>,
     is_stopping: bool,
     is_closed: bool,
+    outlook: Outlook,
+}
+
+/// What there is to be read besides what is granted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outlook {
+    /// Whether nothing more is to be read by this worker as things stand.
+    pub is_quiet: bool,
+    /// The shards that wait until their parents are finished.
+    pub waiting: Vec<String>,
 }
 
 /// What the source wants of one shard.
 #[derive(Debug, Default)]
 pub(super) struct Slip {
     /// A checkpoint, with the children of a shard that ends, and the number by which it is confirmed.
-    pub(super) checkpoint: Option<(Checkpoint, Vec<String>, u64)>,
+    pub(super) checkpoint: Option<(Checkpoint, Vec<Shard>, u64)>,
     /// The grant came back.
     pub(super) is_returned: bool,
     /// The service does not know the shard.
@@ -88,7 +100,7 @@ impl Grants {
     }
 
     /// The next shard to read; `None` when no more come: what is out is to be settled and given back. Dropping the future midway is safe: nothing is taken.
-    pub async fn next(&mut self) -> Option<Grant> {
+    pub async fn next(&self) -> Option<Grant> {
         loop {
             {
                 let mut inner = self.desk.lock();
@@ -101,6 +113,17 @@ impl Grants {
             }
             self.desk.for_source.notified().await;
         }
+    }
+
+    /// What there is to be read besides what is granted.
+    #[must_use]
+    pub fn outlook(&self) -> Outlook {
+        self.desk.lock().outlook.clone()
+    }
+
+    /// Completes when the [`outlook`](Self::outlook) may have changed. Dropping the future midway is safe.
+    pub async fn outlook_changed(&self) {
+        self.desk.for_outlook.notified().await;
     }
 
     /// Asks the coordinator to take no more leases, and to end when all grants have come back and are released.
@@ -154,24 +177,25 @@ impl Grant {
         let _ = self.word.clone().wait_for(|word| word.recall == Some(Recall::Lost)).await;
     }
 
-    /// Writes the checkpoint: everything up to and including it is settled. Waits as long as the table is out of reach and the
-    /// lease may still be this worker's. Dropping the future midway leaves the old or the new checkpoint.
+    /// Writes the checkpoint: everything up to and including it is settled. It is asked for at once; the future waits until it
+    /// is written, as long as the table is out of reach and the lease may still be this worker's. Dropping it leaves the old
+    /// or the new checkpoint.
     ///
     /// # Errors
     ///
     /// When the lease is lost.
-    pub async fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<(), Lost> {
-        self.write(checkpoint, Vec::new()).await
+    pub fn checkpoint(&mut self, checkpoint: Checkpoint) -> impl Future<Output = Result<(), Lost>> + Send + use<> {
+        self.write(checkpoint, Vec::new())
     }
 
     /// Writes that the shard is read to its end and everything in it is settled: its children may be read. `children` are
-    /// those that the service named; the stream is asked for them in any case.
+    /// those that the service named; the stream is asked for them in any case. As [`checkpoint`](Self::checkpoint).
     ///
     /// # Errors
     ///
     /// When the lease is lost.
-    pub async fn finish(&mut self, children: Vec<String>) -> Result<(), Lost> {
-        self.write(Checkpoint::ShardEnd, children).await
+    pub fn finish(&mut self, children: Vec<Shard>) -> impl Future<Output = Result<(), Lost>> + Send + use<> {
+        self.write(Checkpoint::ShardEnd, children)
     }
 
     /// Gives the shard back, which the service does not know any more. The stream is asked for its shards before it is
@@ -180,13 +204,20 @@ impl Grant {
         self.desk.slip(&self.shard, |slip| slip.is_gone = true);
     }
 
-    async fn write(&mut self, checkpoint: Checkpoint, children: Vec<String>) -> Result<(), Lost> {
+    fn write(
+        &mut self,
+        checkpoint: Checkpoint,
+        children: Vec<Shard>,
+    ) -> impl Future<Output = Result<(), Lost>> + Send + use<> {
         self.ticket += 1;
         let ticket = self.ticket;
         self.desk.slip(&self.shard, |slip| slip.checkpoint = Some((checkpoint, children, ticket)));
-        let is_answered = |word: &Word| word.written >= ticket || word.recall == Some(Recall::Lost);
-        let word = self.word.wait_for(is_answered).await.map_err(|_| Lost)?;
-        if word.written >= ticket { Ok(()) } else { Err(Lost) }
+        let mut word = self.word.clone();
+        async move {
+            let is_answered = |word: &Word| word.written >= ticket || word.recall == Some(Recall::Lost);
+            let word = word.wait_for(is_answered).await.map_err(|_| Lost)?;
+            if word.written >= ticket { Ok(()) } else { Err(Lost) }
+        }
     }
 }
 
@@ -241,6 +272,15 @@ impl Desk {
         // It comes back by itself, outside of the lock.
         drop(refused);
         self.for_source.notify_one();
+    }
+
+    /// Tells what there is to be read.
+    pub(super) fn tell(&self, outlook: Outlook) {
+        let mut inner = self.lock();
+        if inner.outlook != outlook {
+            inner.outlook = outlook;
+            self.for_outlook.notify_one();
+        }
     }
 
     /// Tells a grant that it is to be given back.

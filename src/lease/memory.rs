@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use super::{Change, Changed, Error, Lease, LeaseTable};
+use super::{Change, Changed, Checkpoint, Error, Lease, LeaseTable};
 
 /// A table that is gone with the process. Several workers may share it.
 #[derive(Debug, Default)]
@@ -25,6 +25,10 @@ impl LeaseTable for MemoryTable {
     async fn remove(&self, shard: &str, counter: u64) -> Result<bool, Error> {
         Ok(remove(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), shard, counter))
     }
+
+    async fn reset(&self, shard: &str, counter: u64, checkpoint: &Checkpoint) -> Result<bool, Error> {
+        Ok(reset(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), shard, counter, checkpoint))
+    }
 }
 
 /// Adds a lease that is not there.
@@ -45,6 +49,15 @@ pub(super) fn apply(leases: &mut BTreeMap<String, Lease>, shard: &str, change: &
         }
         lease => Changed::Refused(lease.map(|lease| Box::new(lease.clone()))),
     }
+}
+
+/// Sets the checkpoint of a lease that has this counter.
+pub(super) fn reset(leases: &mut BTreeMap<String, Lease>, shard: &str, counter: u64, checkpoint: &Checkpoint) -> bool {
+    let Some(lease) = leases.get_mut(shard).filter(|lease| lease.counter == counter) else { return false };
+    lease.checkpoint = checkpoint.clone();
+    (lease.owner, lease.checkpoint_owner, lease.children) = (None, None, Vec::new());
+    (lease.counter, lease.owner_switches) = (counter + 1, 0);
+    true
 }
 
 /// Removes a lease that has this counter.

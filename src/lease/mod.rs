@@ -12,7 +12,10 @@ mod leader;
 #[expect(clippy::module_inception, reason = "the room is about leases, and this is one")]
 mod lease;
 mod memory;
+mod options;
 mod plan;
+mod store;
+mod survival;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -23,11 +26,14 @@ use std::future::Future;
 pub use coordinator::{Coordinator, Ended, ListError, Shards, coordinator};
 pub use dynamodb::{DynamoDbTable, Keys, StreamIdentity};
 pub use file::FileTable;
-pub use grant::{Grant, Grants, Lost, Recall};
+pub use grant::{Grant, Grants, Lost, Outlook, Recall};
 pub use leader::Leader;
 pub use lease::{Change, Checkpoint, HashRange, Kind, Lease};
 pub use memory::MemoryTable;
+pub use options::{LeaseKeys, LeaseOptions};
 pub use plan::{Plan, Shard, Start, is_ready, plan};
+pub use store::Store;
+pub use survival::{Surroundings, vanishes};
 pub use worker::{Act, News, Rules, Worker};
 
 /// What the ids of siemline's workers begin with. Such an owner is asked to hand a lease over; from others it is taken, as
@@ -113,6 +119,23 @@ pub trait LeaseTable: Send + Sync + 'static {
 
     /// Removes a lease, if its counter is this one.
     fn remove(&self, shard: &str, counter: u64) -> impl Future<Output = Result<bool, Error>> + Send;
+
+    /// Sets the checkpoint of a lease, forwards or back, and takes it from its owner, if its counter is this one.
+    fn reset(
+        &self,
+        shard: &str,
+        counter: u64,
+        checkpoint: &Checkpoint,
+    ) -> impl Future<Output = Result<bool, Error>> + Send;
+
+    /// Makes the table ready, once, before all else. What the stream says of itself is asked where the table needs it.
+    fn prepare<F>(&self, stream: F) -> impl Future<Output = Result<(), Error>> + Send
+    where
+        F: Future<Output = Result<StreamIdentity, Error>> + Send,
+    {
+        drop(stream);
+        async { Ok(()) }
+    }
 
     /// The lock of a leader of KCL 3, if the table knows such things.
     fn leader(&self) -> impl Future<Output = Result<Option<Leader>, Error>> + Send {

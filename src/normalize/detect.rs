@@ -1,7 +1,8 @@
 //! Which mapping an event is for: the match with the most conditions wins.
 
+use super::convert::{Value, convert};
 use super::explain::Trace;
-use super::mapping::ast::Keys;
+use super::mapping::ast::{Keys, Kind};
 use super::plan::{Mappings, Passed, Plan};
 use super::run::{Run, fill};
 use super::tape::{Scalar, node_of, scalar};
@@ -37,12 +38,16 @@ pub(super) struct Ocsf<'a> {
     pub(super) class_uid: u32,
     pub(super) severity: u8,
     pub(super) time_ms: i64,
+    /// There is no `time`, and `time_ms` is from its twin `time_dt`.
+    pub(super) lacks_time: bool,
+    /// `finding_info.uid`.
+    pub(super) finding: Option<&'a str>,
     pub(super) account: Option<&'a str>,
     pub(super) region: Option<&'a str>,
 }
 
 /// What an event tells of itself if it is OCSF already: `class_uid`, `category_uid` and `time` are numbers, and
-/// `metadata.version` is a text.
+/// `metadata.version` is a text. In place of `time` its twin may stand alone, `time_dt`, as Security Hub writes it.
 pub(super) fn is_ocsf<'a, T: Trace>(places: &Passed, run: &Run<'_, 'a, T>) -> Option<Ocsf<'a>> {
     debug_assert_eq!(run.plan.keys, Keys::Exact, "OCSF has one spelling");
     let at = |slot: usize| {
@@ -56,7 +61,14 @@ pub(super) fn is_ocsf<'a, T: Trace>(places: &Passed, run: &Run<'_, 'a, T>) -> Op
     let (Scalar::Integer(class_uid), Scalar::Integer(_)) = (at(places.class_uid)?, at(places.category_uid)?) else {
         return None;
     };
-    let Scalar::Integer(time_ms) = at(places.time)? else { return None };
+    let (time_ms, lacks_time) = match (at(places.time), at(places.time_dt)) {
+        (Some(Scalar::Integer(time_ms)), _) => (time_ms, false),
+        (None, Some(twin @ Scalar::Text(_))) => match convert(twin, Kind::Timestamp)? {
+            (Value::Scalar(Scalar::Integer(time_ms)), _) => (time_ms, true),
+            _ => return None,
+        },
+        _ => return None,
+    };
     text(places.version)?;
     let severity = match at(places.severity) {
         Some(Scalar::Integer(severity)) => u8::try_from(severity).unwrap_or(0),
@@ -66,6 +78,8 @@ pub(super) fn is_ocsf<'a, T: Trace>(places: &Passed, run: &Run<'_, 'a, T>) -> Op
         class_uid: u32::try_from(class_uid).ok()?,
         severity,
         time_ms,
+        lacks_time,
+        finding: text(places.finding),
         account: text(places.account),
         region: text(places.region),
     })

@@ -16,6 +16,7 @@ mod explain;
 mod json;
 pub mod mapping;
 mod normalizer;
+mod pass;
 mod plan;
 mod repair;
 mod run;

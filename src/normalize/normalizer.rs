@@ -8,6 +8,7 @@ use simd_json::{Buffers as ParserBuffers, INPUT_PADDING, Node, Tape, fill_tape_p
 
 use super::detect::{self, Ocsf};
 use super::explain::{Explanation, Leaves, Record, Silent, Trace};
+use super::pass::pass;
 use super::plan::{Mappings, Plan};
 use super::repair::repair;
 use super::run::{Buffers, FREE, GONE, Input, LEFT, Outcome, Run, TYPED, fill, find, push_bare};
@@ -198,7 +199,7 @@ impl<'d> Desk<'d> {
             (plan.and_then(|(plan, _)| mappings.plans.get(plan)), ocsf)
         };
         if let Some(ocsf) = ocsf {
-            return self.pass(subject.body, &ocsf, out);
+            return self.pass(subject, &ocsf, out);
         }
         let Some(plan) = plan else { return self.map(&mappings.base, subject, &tape.0, out, trace, complaints) };
         self.embed(plan, tape, inner, inner_tape, trace);
@@ -256,30 +257,11 @@ impl<'d> Desk<'d> {
         self.map(&self.mappings.base, subject, &tape.0, out, trace, &mut complaints)
     }
 
-    /// An event that already is OCSF, as it came but for line ends between its tokens: an output is one line.
-    fn pass(&self, body: &[u8], ocsf: &Ocsf<'_>, out: &mut Vec<u8>) -> Made {
-        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
-        let begin = out.len();
-        out.extend_from_slice(body);
-        for byte in out.iter_mut().skip(begin).filter(|byte| matches!(byte, b'\n' | b'\r')) {
-            *byte = b' ';
-        }
-        let written = out.get(begin..).unwrap_or_default();
-        let place = |text: Option<&str>| match text {
-            Some(text) if !text.is_empty() => match memchr::memmem::find(written, text.as_bytes()) {
-                Some(at) => begin.saturating_add(at)..begin.saturating_add(at).saturating_add(text.len()),
-                None => begin..begin,
-            },
-            _ => begin..begin,
-        };
-        let outcome = Outcome {
-            class_uid: ocsf.class_uid,
-            severity_id: ocsf.severity,
-            time_ms: ocsf.time_ms,
-            account: place(ocsf.account),
-            region: place(ocsf.region),
-        };
-        Made { log_type: Arc::clone(&self.mappings.passed), outcome, mapping: None, leaves: Leaves::default() }
+    /// An event that already is OCSF.
+    fn pass(&self, subject: &Subject<'_>, ocsf: &Ocsf<'_>, out: &mut Vec<u8>) -> Made {
+        let log_type = &self.mappings.passed;
+        let outcome = pass(subject.body, ocsf, log_type, subject.context, subject.digest, out);
+        Made { log_type: Arc::clone(log_type), outcome, mapping: None, leaves: Leaves::default() }
     }
 
     /// Runs a plan, and where it gives nothing the base mapping's, and where that gives nothing what is in no file.

@@ -135,7 +135,7 @@ impl House {
         for (name, source) in &settings.sources {
             match source {
                 SourceSettings::Kinesis(options) => {
-                    spawn(&mut tasks, name, KinesisSource::new(name, options.clone()), &intake, shutdown);
+                    spawn(&mut tasks, name, KinesisSource::new(name, options.as_ref().clone()), &intake, shutdown);
                 }
                 SourceSettings::File(options) => {
                     let source = FileSource::open(name, options.clone(), progress.take());

@@ -30,7 +30,7 @@ pub struct Settings {
 #[derive(Clone, Debug)]
 pub enum SourceSettings {
     /// Kinesis Data Streams.
-    Kinesis(source::kinesis::KinesisOptions),
+    Kinesis(Box<source::kinesis::KinesisOptions>),
     /// Files and standard input.
     File(source::file::FileOptions),
 }

@@ -47,6 +47,16 @@ impl Intake {
     /// When the pipeline is going down.
     pub async fn room(self, bytes: usize) -> Result<Room, Closed> {
         let charge = self.budget.admit(bytes).await;
+        self.room_for(charge).await
+    }
+
+    /// Waits for room in the queue for a chunk that has its room in the memory budget. Dropping the future midway is safe: the
+    /// memory is given back.
+    ///
+    /// # Errors
+    ///
+    /// When the pipeline is going down.
+    pub async fn room_for(self, charge: Charge) -> Result<Room, Closed> {
         let place = self.chunks.reserve_owned().await.map_err(|_| Closed)?;
         Ok(Room { charge, place })
     }

@@ -24,7 +24,7 @@ pub struct Error(String);
 /// When the level is none.
 pub fn init(level: &str, json: bool) -> Result<(), Error> {
     let level = std::env::var(LEVEL_VARIABLE).unwrap_or_else(|_| level.to_owned());
-    let colours = wants_colours(io::stderr().is_terminal(), std::env::var_os("NO_COLOR").as_deref());
+    let colours = colours(io::stderr().is_terminal());
     let builder = tracing_subscriber::fmt().with_env_filter(filter(&level)?).with_writer(io::stderr).with_ansi(colours);
     if json {
         builder.json().init();
@@ -51,6 +51,12 @@ fn filter(level: &str) -> Result<EnvFilter, Error> {
         return Err(error());
     }
     EnvFilter::try_new(level).map_err(|_| error())
+}
+
+/// Whether what is written to a place, a terminal or not, is to have colours.
+#[must_use]
+pub fn colours(is_terminal: bool) -> bool {
+    wants_colours(is_terminal, std::env::var_os("NO_COLOR").as_deref())
 }
 
 /// Colours are for a terminal whose owner has not declined them (<https://no-color.org>): in a file, or in what collects the

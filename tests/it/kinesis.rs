@@ -1,15 +1,25 @@
 //! The Kinesis source over sockets: nothing is lost, nothing overtakes, and the service's limits are kept.
 
+mod access;
+mod aggregates;
+mod backfill;
+mod fan_out;
+mod standstill;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use aws_config::SdkConfig;
 use aws_sdk_kinesis::config::Credentials;
+use aws_smithy_http_client::tls::{self, TlsContext, TrustStore};
 use serde_json::{Value, json};
 use siemline::ack::{Outcome, Receipt};
 use siemline::aws;
 use siemline::budget::Budget;
-use siemline::lease::{Checkpoint, FileTable, Lease, LeaseTable as _};
+use siemline::lease::{Checkpoint, FileTable, Lease, LeaseTable};
+use siemline::metric::{ShardState, SourceMeter};
 use siemline::record::{Chunk, Record};
 use siemline::shutdown::{self, Stop};
 use siemline::source::kinesis::{Error, KinesisOptions, KinesisSource};
@@ -20,13 +30,14 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::fakes::kinesis::{FakeKinesis, PATIENCE, STREAM, STREAM_ARN, error, passing};
-use crate::fakes::plan::Plan;
+use crate::fakes::plan::{Fault, Plan};
 
 /// A running source, and the test in the place of the pipeline.
 struct Reading {
     chunks: mpsc::Receiver<Chunk>,
     budget: Budget,
     stop: Stop,
+    meter: Arc<SourceMeter>,
     source: JoinHandle<Result<(), Error>>,
 }
 
@@ -37,22 +48,22 @@ impl Reading {
     }
 
     async fn with_budget(fake: &FakeKinesis, checkpoints: &Path, options: Value, budget: Budget) -> Self {
-        let mut all = json!({
-            "stream": STREAM,
-            "endpoint_url": fake.url,
-            "checkpoint_file": checkpoints,
-            "checkpoint_interval": "1ms",
-            "idle_wait": "1ms",
-        });
-        all.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
-        let options: KinesisOptions = serde_json::from_value(all).unwrap();
-        let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
-        let sdk_config = aws::loader(Some("eu-west-1")).credentials_provider(credentials).load().await;
-        let source = KinesisSource::new(&Arc::from("findings"), options).configured(sdk_config);
+        let source = KinesisSource::new(&Arc::from("findings"), all_options(fake, checkpoints, &options));
+        Self::of(source.configured(sdk_config(fake).await), budget)
+    }
+
+    /// Runs this source.
+    fn of<T: LeaseTable>(source: KinesisSource<T>, budget: Budget) -> Self {
         let (sender, chunks) = mpsc::channel(4);
         let (stop, shutdown) = shutdown::channel();
+        let meter = source.meter();
         let source = tokio::spawn(source.run(Intake::new(sender, budget.clone()), shutdown));
-        Self { chunks, budget, stop, source }
+        Self { chunks, budget, stop, meter, source }
+    }
+
+    /// What is measured of a shard.
+    fn state(&self, shard: &str) -> ShardState {
+        self.meter.shard(&Arc::from(shard)).state()
     }
 
     async fn chunk(&mut self) -> Chunk {
@@ -94,6 +105,43 @@ impl Reading {
         self.source.abort();
         assert!(self.source.await.unwrap_err().is_cancelled());
     }
+}
+
+/// The test's waits and these options besides.
+fn all_options(fake: &FakeKinesis, checkpoints: &Path, options: &Value) -> KinesisOptions {
+    let mut all = json!({
+        "stream": STREAM,
+        "endpoint_url": fake.url,
+        "checkpoint_file": checkpoints,
+        "checkpoint_interval": "1ms",
+        "idle_wait": "1ms",
+    });
+    all.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
+    serde_json::from_value(all).unwrap()
+}
+
+/// Credentials of nobody, and trust in the fake's certificate.
+async fn sdk_config(fake: &FakeKinesis) -> SdkConfig {
+    let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
+    let mut loader = aws::loader(Some("eu-west-1")).credentials_provider(credentials);
+    if let Some(certificate) = fake.certificate() {
+        let trusted = TrustStore::empty().with_pem_certificate(certificate);
+        let context = TlsContext::builder().with_trust_store(trusted).build().unwrap();
+        let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
+        let client = aws_smithy_http_client::Builder::new().tls_provider(provider).tls_context(context).build_https();
+        loader = loader.http_client(client);
+    }
+    loader.load().await
+}
+
+/// Waits until something is as it should be. Whoever can be told of it waits for the telling instead.
+async fn until(what: &str, is: impl Fn() -> bool) {
+    let waiting = async {
+        while !is() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    assert!(timeout(PATIENCE, waiting).await.is_ok(), "waited too long for {what}");
 }
 
 fn text(record: &Record) -> String {
@@ -185,7 +233,7 @@ async fn children_come_after_their_parents() {
         }
         let most_out = 3 * fake.open_shards().len() + 3;
         if count < total && out.len() < most_out && (out.is_empty() || dice.bool()) {
-            let Ok(Some(chunk)) = timeout(std::time::Duration::from_millis(50), reading.chunks.recv()).await else {
+            let Ok(Some(chunk)) = timeout(Duration::from_millis(50), reading.chunks.recv()).await else {
                 assert!(!out.is_empty() || count < total);
                 if !out.is_empty() {
                     let (sequences, receipt) = out.swap_remove(dice.usize(..out.len()));
@@ -339,7 +387,11 @@ async fn expired_iterators_are_replaced() {
     assert!(fake.errors("ExpiredIteratorException") >= 1);
     let types: Vec<String> = fake.calls().iter().filter_map(|call| call.iterator_type.clone()).collect();
     assert_eq!(types.first().map(String::as_str), Some("TRIM_HORIZON"));
-    assert_eq!(types.last().map(String::as_str), Some("AFTER_SEQUENCE_NUMBER"));
+    assert_eq!(
+        types.last().map(String::as_str),
+        Some("AT_SEQUENCE_NUMBER"),
+        "a checkpoint may stand inside an aggregate"
+    );
     reading.stop().await;
 }
 
@@ -597,4 +649,29 @@ async fn permission_may_come_later() {
     let mut reading = Reading::start(&fake, &file, json!({})).await;
     assert_eq!(reading.deliver(1).await, ["0"]);
     reading.stop().await;
+}
+
+/// Guards the end of a shard: answers that say success and nothing else end none, be it closed or not, and where the service
+/// leaves the children out, as emulators do, the list of shards is asked.
+#[tokio::test]
+async fn a_broken_answer_ends_no_shard() {
+    let fake = FakeKinesis::start(1, Plan::healthy()).await;
+    fake.leave_children_out();
+    let (_directory, file) = checkpoints();
+    let shard = fake.open_shards().remove(0);
+    for n in 0..3 {
+        fake.put_to(&shard, n.to_string());
+    }
+    let [left, _right] = fake.split(&shard);
+    fake.put_to(&left, "3");
+    let mut reading = Reading::start(&fake, &file, json!({ "records_max": 1, "shard_sync_interval": "20ms" })).await;
+    let mut got = reading.deliver(1).await;
+    // Whatever is asked next, twice.
+    let nothing = || Fault::empty_success("{}");
+    let no_iterator = || Fault::empty_success(r#"{"Records":[],"NextShardIterator":null,"MillisBehindLatest":null}"#);
+    fake.plan(Plan::script([nothing(), no_iterator(), nothing(), no_iterator()]));
+    got.extend(reading.deliver(3).await);
+    assert_eq!(got, numbers(0..4));
+    reading.stop().await;
+    assert_eq!(leases(&file).await[&shard].checkpoint, Checkpoint::ShardEnd);
 }

@@ -147,7 +147,7 @@ impl Drop for Read<'_> {
     }
 }
 
-async fn read(name: String, mut grants: Grants, log: Log, stop: Arc<Notify>) {
+async fn read(name: String, grants: Grants, log: Log, stop: Arc<Notify>) {
     let mut readers = JoinSet::new();
     let (halt, halted) = siemline::shutdown::channel();
     loop {
@@ -252,13 +252,14 @@ async fn children_follow_and_tombstones_go() {
     let stream = Stream::of(2);
     let table = table(&fake, Keys::Shard, Start::TrimHorizon).await;
     let id = lease::worker_id("a", 1).into();
-    let (coordinator, mut grants) = lease::coordinator(&Arc::from("a"), table, stream.clone(), id, rules());
+    let (coordinator, grants) = lease::coordinator(&Arc::from("a"), table, stream.clone(), id, rules());
     let coordinating = tokio::spawn(coordinator.run());
     let mut first = timeout(PATIENCE, grants.next()).await.unwrap().unwrap();
     let mut second = timeout(PATIENCE, grants.next()).await.unwrap().unwrap();
     let merged = stream.add(&[first.shard(), second.shard()]);
     let parents = [first.shard().to_string(), second.shard().to_string()];
-    first.finish(vec![merged.clone()]).await.unwrap();
+    let child = stream.0.lock().unwrap().last().cloned().unwrap();
+    first.finish(vec![child]).await.unwrap();
     assert_eq!(fake.attribute(TABLE, first.shard(), "checkpoint").unwrap(), "SHARD_END");
     assert_eq!(fake.items(TABLE)[first.shard().as_ref()]["childShardIds"], json!({ "SS": [merged] }));
     drop(first);

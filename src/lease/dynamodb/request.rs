@@ -13,7 +13,7 @@ use crate::lease::{Change, Checkpoint, Kind, Start};
 #[derive(Debug, PartialEq)]
 pub struct Update {
     pub condition: String,
-    pub update: String,
+    pub expression: String,
     pub values: HashMap<String, AttributeValue>,
 }
 
@@ -82,13 +82,13 @@ pub fn update(change: &Change, start: Start) -> Update {
     builder.finish()
 }
 
-/// The update that sets the checkpoint of a lease that nobody owns, forwards or back.
+/// The update that sets the checkpoint of a lease, forwards or back, and takes it from its owner.
 pub fn reset(counter: u64, checkpoint: &Checkpoint, start: Start) -> Update {
     let mut builder = Builder::default();
+    builder.condition.push(format!("attribute_exists({LEASE_KEY})"));
     builder.counts_from(counter);
-    builder.condition.push(format!("attribute_not_exists({OWNER})"));
     builder.moves_to(item::checkpoint(checkpoint, start));
-    builder.remove.extend([CHILDREN, CHECKPOINT_OWNER]);
+    builder.remove.extend([CHILDREN, OWNER, CHECKPOINT_OWNER]);
     builder.finish()
 }
 
@@ -147,6 +147,6 @@ impl Builder {
         if !self.remove.is_empty() {
             clauses.push(format!("REMOVE {}", self.remove.join(", ")));
         }
-        Update { condition: self.condition.join(" AND "), update: clauses.join(" "), values: self.values }
+        Update { condition: self.condition.join(" AND "), expression: clauses.join(" "), values: self.values }
     }
 }

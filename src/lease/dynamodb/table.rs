@@ -9,13 +9,13 @@ use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkErro
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ReturnValue,
-    ReturnValuesOnConditionCheckFailure, ScalarAttributeType, TableStatus,
+    ReturnValuesOnConditionCheckFailure, ScalarAttributeType, TableDescription, TableStatus,
 };
 
 use super::item::{self, Item, LEADER, LEASE_KEY};
 use super::keys::Keys;
 use super::request;
-use crate::lease::{Change, Changed, Error, Leader, Lease, LeaseTable, Start};
+use crate::lease::{Change, Changed, Checkpoint, Error, Leader, Lease, LeaseTable, Start};
 
 /// How often a table that is being created is asked whether it is there.
 const CREATION_POLL: Duration = Duration::from_millis(500);
@@ -52,7 +52,7 @@ impl DynamoDbTable {
     pub async fn check(&self) -> Result<(), Error> {
         let answer = self.client.describe_table().table_name(&self.table).send().await;
         let table = answer.map_err(|error| self.failed("DescribeTable", &error))?.table;
-        let schema = table.as_ref().map(|table| table.key_schema()).unwrap_or_default();
+        let schema = table.as_ref().map(TableDescription::key_schema).unwrap_or_default();
         let keys: Vec<(&str, &KeyType)> = schema.iter().map(|key| (key.attribute_name(), key.key_type())).collect();
         if keys != [(LEASE_KEY, &KeyType::Hash)] {
             let found: Vec<String> = keys.iter().map(|(name, kind)| format!("{name} ({kind})")).collect();
@@ -115,17 +115,6 @@ impl DynamoDbTable {
         }
     }
 
-    /// Sets the checkpoint of a lease that nobody owns, whatever it was: `siemline reset`. `false` if it is owned, or has
-    /// changed since it was read.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be asked.
-    pub async fn reset(&self, shard: &str, counter: u64, checkpoint: &crate::lease::Checkpoint) -> Result<bool, Error> {
-        let update = request::reset(counter, checkpoint, self.start);
-        Ok(matches!(self.update(shard, update).await?, Changed::Done(_)))
-    }
-
     async fn update(&self, shard: &str, update: request::Update) -> Result<Changed, Error> {
         let answer = self
             .client
@@ -133,7 +122,7 @@ impl DynamoDbTable {
             .table_name(&self.table)
             .key(LEASE_KEY, AttributeValue::S(self.keys.key(shard)))
             .condition_expression(update.condition)
-            .update_expression(update.update)
+            .update_expression(update.expression)
             .set_expression_attribute_values(Some(update.values))
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
@@ -141,7 +130,7 @@ impl DynamoDbTable {
             .await;
         match answer {
             Ok(answer) => {
-                let lease = self.lease(answer.attributes.unwrap_or_default())?;
+                let lease = self.lease(&answer.attributes.unwrap_or_default())?;
                 lease.map(|(_, lease)| Changed::Done(Box::new(lease))).ok_or_else(|| {
                     Error::Passing(format!("UpdateItem on {} gave no lease back for {shard}", self.table))
                 })
@@ -149,7 +138,7 @@ impl DynamoDbTable {
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
                     let found = match failed.item() {
-                        Some(item) => self.lease(item.clone())?,
+                        Some(item) => self.lease(item)?,
                         // Stand-ins do not give the item back; in the service it is missing where there is none.
                         None => self.get(shard).await?,
                     };
@@ -165,13 +154,13 @@ impl DynamoDbTable {
         let answer =
             self.client.get_item().table_name(&self.table).key(LEASE_KEY, key).consistent_read(true).send().await;
         match answer.map_err(|error| self.failed("GetItem", &error))?.item {
-            Some(item) => self.lease(item),
+            Some(item) => self.lease(&item),
             None => Ok(None),
         }
     }
 
-    fn lease(&self, item: Item) -> Result<Option<(String, Lease)>, Error> {
-        item::lease(&self.keys, &item, self.start)
+    fn lease(&self, item: &Item) -> Result<Option<(String, Lease)>, Error> {
+        item::lease(&self.keys, item, self.start)
             .map_err(|words| Error::Table(format!("DynamoDB table `{}`: {words}: mend or remove it", self.table)))
     }
 
@@ -214,7 +203,7 @@ impl LeaseTable for DynamoDbTable {
             let scan = scan.expression_attribute_values(":prefix", prefix.clone()).set_exclusive_start_key(next);
             let page = scan.send().await.map_err(|error| self.failed("Scan", &error))?;
             for item in page.items.unwrap_or_default() {
-                leases.extend(self.lease(item)?);
+                leases.extend(self.lease(&item)?);
             }
             next = page.last_evaluated_key.filter(|key| !key.is_empty());
             if next.is_none() {
@@ -246,6 +235,11 @@ impl LeaseTable for DynamoDbTable {
             Err(error) if code(&error) == CONDITION_FAILED => Ok(false),
             Err(error) => Err(self.failed("DeleteItem", &error)),
         }
+    }
+
+    async fn reset(&self, shard: &str, counter: u64, checkpoint: &Checkpoint) -> Result<bool, Error> {
+        let update = request::reset(counter, checkpoint, self.start);
+        Ok(matches!(self.update(shard, update).await?, Changed::Done(_)))
     }
 
     /// The lock lies in the table of leases since KCL 3.5, and in a table of its own before, whose name is the application's

@@ -155,7 +155,7 @@ fn a_leaders_lock_is_read() {
 fn changes_are_updates() {
     let update = |kind: Kind| {
         let update = request::update(&Change { by: "me".into(), counter: 4, kind }, Start::TrimHorizon);
-        (update.condition, update.update, update.values)
+        (update.condition, update.expression, update.values)
     };
     let exists = "attribute_exists(leaseKey)";
     let mine = "(checkpointOwner = :me OR (attribute_not_exists(checkpointOwner) AND leaseOwner = :me))";

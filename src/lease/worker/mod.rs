@@ -138,9 +138,13 @@ pub struct Worker {
     gone: BTreeSet<String>,
     /// Leases with a write under way: never two at a time.
     busy: BTreeSet<String>,
+    /// Leases that are being created: others may do it, too, and they may be seen before the answer comes.
+    creating: BTreeSet<String>,
     scan: Clockwork,
     list: Clockwork,
     shards: Option<Vec<Shard>>,
+    /// The children that the ends of shards told of: the list may not show them yet.
+    told: BTreeMap<String, Shard>,
     /// The leases as they were known before the stream was asked. A list that is younger than a look at the table holds all
     /// shards that the table knew; an older one may lack those whose leases show that a missing one was finished long ago.
     seen_before_list: BTreeMap<String, Lease>,
@@ -201,9 +205,11 @@ impl Worker {
             lent: BTreeSet::new(),
             gone: BTreeSet::new(),
             busy: BTreeSet::new(),
+            creating: BTreeSet::new(),
             scan: Clockwork::default(),
             list: Clockwork::default(),
             shards: None,
+            told: BTreeMap::new(),
             seen_before_list: BTreeMap::new(),
             wants_list: false,
             judged_shape: None,
@@ -306,8 +312,10 @@ impl Worker {
     }
 
     /// The stream was asked for its shards.
-    pub fn listed(&mut self, shards: Vec<Shard>, now: Duration) {
+    pub fn listed(&mut self, mut shards: Vec<Shard>, now: Duration) {
         self.list.end(now);
+        self.told.retain(|id, _| !shards.iter().any(|shard| shard.id == *id));
+        shards.extend(self.told.values().cloned());
         // Not all at the same time.
         self.list.at = now + self.rules.sync_every.mul_f64(0.75 + 0.5 * self.dice.f64());
         let plan = super::plan(&shards, &std::mem::take(&mut self.seen_before_list), self.rules.start);
@@ -341,13 +349,14 @@ impl Worker {
     /// The service does not know a shard that the source has: the stream is asked for its shards before it is taken again.
     pub fn gone(&mut self, shard: &str, now: Duration) {
         self.gone.insert(shard.to_owned());
+        self.told.remove(shard);
         self.list_soon(now);
     }
 
     /// A lease was created, or was there already (`Some`), or it is not known (`None`).
     pub fn created(&mut self, shard: &str, lease: Lease, is_new: Option<bool>, now: Duration) {
-        self.busy.remove(shard);
-        if is_new == Some(true) {
+        self.creating.remove(shard);
+        if is_new == Some(true) && !self.sight.leases().contains_key(shard) {
             self.sight.note(shard, lease, now);
             self.share_at = now;
         }
@@ -384,7 +393,7 @@ impl Worker {
     }
 
     /// The source asks for a checkpoint of a shard that it has. `false`: the lease is lost.
-    pub fn checkpoint(&mut self, shard: &str, checkpoint: Checkpoint, children: Vec<String>, ticket: u64) -> bool {
+    pub fn checkpoint(&mut self, shard: &str, checkpoint: Checkpoint, children: Vec<Shard>, ticket: u64) -> bool {
         let Some(held) = self.held.get_mut(shard).filter(|held| held.is_lent()) else { return false };
         let known = self.sight.leases().get(shard);
         if known.is_some_and(|lease| checkpoint.is_before(&lease.checkpoint)) {
@@ -393,7 +402,11 @@ impl Worker {
             return true;
         }
         let kind = match checkpoint {
-            Checkpoint::ShardEnd => Kind::Finish { children },
+            Checkpoint::ShardEnd => {
+                let ids = children.iter().map(|child| child.id.clone()).collect();
+                self.told.extend(children.into_iter().map(|child| (child.id.clone(), child)));
+                Kind::Finish { children: ids }
+            }
             checkpoint => Kind::Checkpoint(checkpoint),
         };
         held.wish = Some((kind, ticket));
@@ -406,6 +419,56 @@ impl Worker {
         if let Some(held) = self.held.get_mut(shard).filter(|held| held.is_lent()) {
             held.phase = Phase::Returned;
         }
+    }
+
+    /// Says whether nothing more is to be read by this worker as things stand: all that could be is lent, or owned by others.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        let is_settled = |(shard, lease): (&String, &Lease)| {
+            let is_others = lease.actual_owner().is_some_and(|owner| *owner != self.id);
+            self.lent.contains(shard) || is_others || !self.sight.is_ready(shard)
+        };
+        self.is_quiet_but_for_leases() && self.sight.leases().iter().all(is_settled)
+    }
+
+    fn is_quiet_but_for_leases(&self) -> bool {
+        self.shards.is_some()
+            && self.create.is_empty()
+            && self.creating.is_empty()
+            && self.list.begun.is_none()
+            && !self.wants_list
+            && self.judged_shape == Some(self.sight.shape())
+    }
+
+    /// Another one when the [outlook](Self::is_quiet) may be another.
+    #[must_use]
+    pub fn shape(&self) -> (u64, bool) {
+        (self.sight.shape(), self.is_quiet_but_for_leases())
+    }
+
+    /// The shards that wait until their parents are finished, as far as is known.
+    #[must_use]
+    pub fn waiting(&self) -> Vec<String> {
+        let leases = self.sight.leases();
+        let is_open = |parent: &String| leases.get(parent).is_some_and(|lease| !lease.is_finished());
+        let mut waiting: BTreeSet<&String> = BTreeSet::new();
+        waiting.extend(
+            leases
+                .iter()
+                .filter(|(_, lease)| !lease.is_finished() && lease.parents.iter().any(is_open))
+                .map(|(id, _)| id),
+        );
+        for shard in self.shards.iter().flatten().filter(|shard| !leases.contains_key(&shard.id)) {
+            if shard.parents.iter().any(|parent| is_open(parent) || waiting.contains(parent)) {
+                waiting.insert(&shard.id);
+            }
+        }
+        waiting.into_iter().cloned().collect()
+    }
+
+    /// What the list knows of the hash keys of a shard whose lease does not say.
+    pub(super) fn hash_range(&self, shard: &str) -> Option<super::HashRange> {
+        self.shards.iter().flatten().find(|listed| listed.id == shard)?.hash_range
     }
 
     pub(super) fn list_soon(&mut self, now: Duration) {
@@ -433,15 +496,13 @@ impl Worker {
             self.list_soon(now);
         }
         let pending: BTreeSet<String> = self.create.iter().map(|(shard, _)| shard.clone()).collect();
-        let mut room = WRITES_MAX.saturating_sub(self.busy.len());
-        let (busy, sight) = (&mut self.busy, &self.sight);
+        let (busy, creating, sight) = (&mut self.busy, &mut self.creating, &self.sight);
         self.create.retain(|(shard, lease)| {
-            let waits = lease.parents.iter().any(|parent| pending.contains(parent) || busy.contains(parent));
-            if room == 0 || waits || busy.contains(shard) {
+            let waits = lease.parents.iter().any(|parent| pending.contains(parent) || creating.contains(parent));
+            if creating.len() >= WRITES_MAX || waits || creating.contains(shard) {
                 return true;
             }
-            room -= 1;
-            busy.insert(shard.clone());
+            creating.insert(shard.clone());
             acts.push(Act::Create { shard: shard.clone(), lease: lease.clone() });
             false
         });

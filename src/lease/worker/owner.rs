@@ -92,9 +92,10 @@ impl Worker {
                 debug_assert!(!self.lent.contains(shard), "one reader at a time");
                 let held = Held { phase: Phase::Lent, alive: begun, renew_at, not_before: now, wish: None };
                 self.held.insert(shard.to_owned(), held);
-                if let Some(lease) = self.sight.leases().get(shard) {
+                if let Some(mut lease) = self.sight.leases().get(shard).cloned() {
+                    lease.hash_range = lease.hash_range.or_else(|| self.hash_range(shard));
                     self.lent.insert(shard.to_owned());
-                    self.news.push(News::Granted { shard: shard.to_owned(), lease: lease.clone() });
+                    self.news.push(News::Granted { shard: shard.to_owned(), lease });
                 }
             }
             Kind::Ask { from } => self.wait_for(shard, Arc::clone(from), now),

@@ -177,7 +177,7 @@ impl Simulation {
             failover: Duration::from_millis(FAILOVER),
             hand_over_max: Duration::from_secs(30),
             sync_every: Duration::from_secs(5),
-            finished_kept: Duration::from_secs(8),
+            finished_kept: Duration::from_secs(10),
             start: Start::TrimHorizon,
             leases_max: usize::MAX,
         };

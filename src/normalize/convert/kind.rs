@@ -43,8 +43,8 @@ impl Type {
     /// The conversion that the type asks for where a rule names none.
     pub(in super::super) const fn kind(self) -> Kind {
         match self {
-            Self::Text { .. } | Self::Mac | Self::Email | Self::Uuid => Kind::String,
-            Self::Ip => Kind::Ip,
+            // What fits is looked at when it is written.
+            Self::Text { .. } | Self::Ip | Self::Mac | Self::Email | Self::Uuid => Kind::String,
             Self::Timestamp => Kind::Timestamp,
             Self::Integer { .. } => Kind::Integer,
             Self::Float => Kind::Float,
@@ -54,13 +54,34 @@ impl Type {
     }
 }
 
-/// What was written.
+/// What was written. Two machine words, like what becomes of it.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Fitted {
+    fit: Fit,
+    number: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fit {
+    /// No whole number.
+    Plain,
+    Number,
+    /// A whole number that had a fraction.
+    CutNumber,
+}
+
+impl Fitted {
+    const PLAIN: Self = Self { fit: Fit::Plain, number: 0 };
+
     /// The number, where the target is a whole number or a time.
-    pub(in super::super) number: Option<i64>,
+    pub(in super::super) fn number(self) -> Option<i64> {
+        (self.fit != Fit::Plain).then_some(self.number)
+    }
+
     /// Whether the output holds less than the value.
-    pub(in super::super) lossy: bool,
+    pub(in super::super) fn is_cut(self) -> bool {
+        self.fit == Fit::CutNumber
+    }
 }
 
 /// Converts a leaf; `None` where it does not convert. The flag says that the result holds less than the leaf.
@@ -103,41 +124,49 @@ pub(in super::super) fn convert(scalar: Scalar<'_>, kind: Kind) -> Option<(Value
 }
 
 /// Appends a value as the target's type has it; writes nothing and returns `None` where it does not fit.
-pub(in super::super) fn fit(value: Value<'_>, target: Type, out: &mut Vec<u8>) -> Option<Fitted> {
-    let plain = Fitted { number: None, lossy: false };
+pub(in super::super) fn fit(value: &Value<'_>, target: Type, out: &mut Vec<u8>) -> Option<Fitted> {
     match (target, value) {
-        (Type::Text { max }, value) => text_value(value, max, out).then_some(plain),
-        (Type::Ip | Type::Mac | Type::Email | Type::Uuid, Value::Scalar(Scalar::Text(text))) => {
-            let is_one = match target {
-                Type::Ip => text.parse::<IpAddr>().is_ok(),
-                Type::Mac => is_mac(text),
-                Type::Email => is_email(text),
-                _ => is_uuid(text),
-            };
-            is_one.then(|| json::push_string(out, text))?;
-            Some(plain)
-        }
-        (Type::Timestamp, Value::Scalar(Scalar::Integer(number))) => {
-            json::push_i64(out, number);
-            Some(Fitted { number: Some(number), lossy: false })
-        }
         (Type::Integer { min, max }, Value::Scalar(scalar)) => {
-            let (Value::Scalar(Scalar::Integer(number)), lossy) = convert(scalar, Kind::Integer)? else { return None };
+            let (Value::Scalar(Scalar::Integer(number)), cut) = convert(*scalar, Kind::Integer)? else { return None };
             if !(min..=max).contains(&number) {
                 return None;
             }
             json::push_i64(out, number);
-            Some(Fitted { number: Some(number), lossy })
+            Some(Fitted { fit: if cut { Fit::CutNumber } else { Fit::Number }, number })
+        }
+        (_, Value::Scalar(Scalar::Text(text))) => fit_text(text, target, out).then_some(Fitted::PLAIN),
+        (Type::Text { max }, value) => text_value(value, max, out).then_some(Fitted::PLAIN),
+        (Type::Timestamp, Value::Scalar(Scalar::Integer(number))) => {
+            json::push_i64(out, *number);
+            Some(Fitted { fit: Fit::Number, number: *number })
         }
         (Type::Float, Value::Scalar(scalar @ (Scalar::Integer(_) | Scalar::Unsigned(_) | Scalar::Float(_))))
         | (Type::Boolean, Value::Scalar(scalar @ Scalar::Boolean(_)))
         | (Type::Json, Value::Scalar(scalar)) => {
-            push_scalar(out, scalar);
-            Some(plain)
+            push_scalar(out, *scalar);
+            Some(Fitted::PLAIN)
         }
-        (Type::Json, value) => text_value(value, usize::MAX, out).then_some(plain),
+        (Type::Json, value) => text_value(value, usize::MAX, out).then_some(Fitted::PLAIN),
         _ => None,
     }
+}
+
+/// Appends a text as the target's type has it; writes nothing and returns false where it does not fit.
+pub(in super::super) fn fit_text(text: &str, target: Type, out: &mut Vec<u8>) -> bool {
+    let fits = match target {
+        // The count of characters is looked at only where the count of bytes leaves it open.
+        Type::Text { max } => !text.is_empty() && (text.len() <= max || text.chars().count() <= max),
+        Type::Json => !text.is_empty(),
+        Type::Ip => text.parse::<IpAddr>().is_ok(),
+        Type::Mac => is_mac(text),
+        Type::Email => is_email(text),
+        Type::Uuid => is_uuid(text),
+        Type::Timestamp | Type::Integer { .. } | Type::Float | Type::Boolean => false,
+    };
+    if fits {
+        json::push_string(out, text);
+    }
+    fits
 }
 
 /// `true` and `yes`, `false` and `no`, whatever the case of their letters.
@@ -196,15 +225,8 @@ pub(in super::super) fn push_scalar(out: &mut Vec<u8>, scalar: Scalar<'_>) {
 }
 
 /// Writes any value as text; false where there is none or it is too long.
-fn text_value(value: Value<'_>, max: usize, out: &mut Vec<u8>) -> bool {
-    match value {
-        Value::Scalar(Scalar::Text(text)) => {
-            // The count of characters is looked at only where the count of bytes leaves it open.
-            if text.is_empty() || (text.len() > max && text.chars().count() > max) {
-                return false;
-            }
-            json::push_string(out, text);
-        }
+fn text_value(value: &Value<'_>, max: usize, out: &mut Vec<u8>) -> bool {
+    match *value {
         Value::Scalar(scalar) => with_text(scalar, |text| json::push_string(out, text)),
         Value::Lower(text) => return text_of_case(text, text.chars().flat_map(char::to_lowercase), max, out),
         Value::Upper(text) => return text_of_case(text, text.chars().flat_map(char::to_uppercase), max, out),

@@ -3,4 +3,4 @@
 mod kind;
 mod time;
 
-pub(super) use kind::{Fitted, Type, Value, convert, fit, number, push_scalar, text_equals, with_text};
+pub(super) use kind::{Fitted, Type, Value, convert, fit, fit_text, number, push_scalar, text_equals, with_text};

@@ -37,6 +37,8 @@ pub struct RuleName {
 pub struct Mapping {
     /// `aws.guardduty`.
     pub log_type: Arc<str>,
+    /// The version that the file gives itself; a shipped mapping has siemline's.
+    pub version: Option<String>,
     /// How keys of the source are compared.
     pub keys: Keys,
     /// What recognises an event: one is enough.
@@ -53,8 +55,23 @@ pub struct Mapping {
     pub text: Option<Text>,
     /// The `[[test]]` cases.
     pub tests: Vec<Test>,
+    /// Whose mapping it is.
+    pub origin: Origin,
     /// The names of all rules, by [`RuleId`].
     pub rules: Vec<RuleName>,
+}
+
+/// Whose a mapping is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Origin {
+    /// It ships in the binary.
+    #[default]
+    Shipped,
+    /// It is a user's own. It wins a tie with a shipped one.
+    Own {
+        /// Whether it took the place of a shipped mapping of its log type.
+        replaces_shipped: bool,
+    },
 }
 
 /// How keys of the source are compared.

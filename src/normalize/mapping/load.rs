@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::ast::{At, Base, Body, Case, Ignore, Keys, Mapping, Match, Parse, Path, Split, Test, Text};
+use super::ast::{At, Base, Body, Case, Ignore, Keys, Mapping, Match, Origin, Parse, Path, Split, Test, Text};
 use super::document::{Member, Node, Table, Value};
 use super::error::Error;
 use super::reader::Reader;
@@ -71,6 +71,7 @@ pub(super) fn common_errors(common: &Table) -> Vec<Error> {
 /// What `[mapping]` says.
 pub(super) struct Head {
     log_type: Arc<str>,
+    version: Option<String>,
     /// Where `log_type` stands.
     pub(super) at: At,
     /// The class of a mapping without `[[case]]`, and its place.
@@ -105,6 +106,7 @@ impl Reader {
         }
         let mapping = Mapping {
             log_type: head.log_type,
+            version: head.version,
             keys: head.keys,
             matches,
             cases,
@@ -113,6 +115,7 @@ impl Reader {
             ignores: head.ignores,
             text,
             tests: found,
+            origin: Origin::default(),
             rules: std::mem::take(&mut self.rules),
         };
         Some(Draft { mapping, at: head.at, cases: case_places, parts: part_places })
@@ -120,12 +123,13 @@ impl Reader {
 
     fn head(&mut self, member: &Member) -> Option<Head> {
         let table = self.table(&member.node, "`[mapping]`")?;
-        self.known(table, "`[mapping]`", &["log_type", "class", "profiles", "keys", "ignore"]);
+        self.known(table, "`[mapping]`", &["log_type", "version", "class", "profiles", "keys", "ignore"]);
         let class = table.get("class").and_then(|member| {
             let class = self.word(&member.node, "`class`")?;
             Some((class.to_owned(), member.node.at.clone()))
         });
         let profiles = self.profiles(table);
+        let version = table.get("version").and_then(|member| self.word(&member.node, "`version`")).map(str::to_owned);
         let keys = table.get("keys").and_then(|member| {
             self.choice(&member.node, "`keys`", &[("exact", Keys::Exact), ("any_initial", Keys::AnyInitial)])
         });
@@ -138,7 +142,7 @@ impl Reader {
             return None;
         }
         let at = member.node.at.clone();
-        Some(Head { log_type: log_type.into(), at, class, profiles, keys: keys.unwrap_or_default(), ignores })
+        Some(Head { log_type: log_type.into(), version, at, class, profiles, keys: keys.unwrap_or_default(), ignores })
     }
 
     /// The profiles a table names, and their places.

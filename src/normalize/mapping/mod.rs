@@ -3,7 +3,7 @@
 //! `document` gives every value of a file its place, `notation` reads the small languages inside strings, `reader` with
 //! `condition`, `rule`, `body`, `cases` and `load` turns a file into the parsed [`ast::Mapping`], `structure` checks what holds of every
 //! mapping, `ties` what holds between two,
-//! `check` what OCSF allows, and `sources` is the set of files. `docs/mappings.md` is the manual of the format.
+//! `check` what OCSF allows, `sources` is the set of files, and `review` notes what is worth knowing of one that is right. `docs/mappings.md` is the manual of the format.
 
 pub mod ast;
 mod body;
@@ -15,6 +15,7 @@ mod error;
 mod load;
 mod notation;
 mod reader;
+mod review;
 mod rule;
 mod sources;
 mod structure;
@@ -24,4 +25,5 @@ mod ties;
 mod tests;
 
 pub use error::{Error, Errors};
+pub use review::{Kind as NoteKind, Note, notes};
 pub use sources::{Loaded, Sources};

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::ast::{At, Mapping};
+use super::ast::{At, Mapping, Origin};
 use super::document::{self, Table as Document};
 use super::error::{Error, Errors};
 use super::load::{self, Draft};
@@ -37,7 +37,7 @@ enum Role {
 /// All mappings, read, merged and checked.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// One mapping for each log type.
+    /// One mapping for each log type, a user's own first: of two with equal right the first takes the event.
     pub log_types: Vec<Mapping>,
     /// The mapping of what no other mapping takes: it has no match, and its class is the base event.
     pub base: Mapping,
@@ -49,10 +49,16 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("base.toml", include_str!("../../../mappings/base.toml")),
     ("aws/access_analyzer.tests.toml", include_str!("../../../mappings/aws/access_analyzer.tests.toml")),
     ("aws/access_analyzer.toml", include_str!("../../../mappings/aws/access_analyzer.toml")),
+    ("aws/access_preview.tests.toml", include_str!("../../../mappings/aws/access_preview.tests.toml")),
+    ("aws/access_preview.toml", include_str!("../../../mappings/aws/access_preview.toml")),
     ("aws/alb.tests.toml", include_str!("../../../mappings/aws/alb.tests.toml")),
     ("aws/alb.toml", include_str!("../../../mappings/aws/alb.toml")),
     ("aws/cloudtrail.tests.toml", include_str!("../../../mappings/aws/cloudtrail.tests.toml")),
     ("aws/cloudtrail.toml", include_str!("../../../mappings/aws/cloudtrail.toml")),
+    ("aws/cloudtrail_insight.tests.toml", include_str!("../../../mappings/aws/cloudtrail_insight.tests.toml")),
+    ("aws/cloudtrail_insight.toml", include_str!("../../../mappings/aws/cloudtrail_insight.toml")),
+    ("aws/cloudtrail_lake.tests.toml", include_str!("../../../mappings/aws/cloudtrail_lake.tests.toml")),
+    ("aws/cloudtrail_lake.toml", include_str!("../../../mappings/aws/cloudtrail_lake.toml")),
     ("aws/cloudwatch_alarm.tests.toml", include_str!("../../../mappings/aws/cloudwatch_alarm.tests.toml")),
     ("aws/cloudwatch_alarm.toml", include_str!("../../../mappings/aws/cloudwatch_alarm.toml")),
     ("aws/config.tests.toml", include_str!("../../../mappings/aws/config.tests.toml")),
@@ -61,6 +67,10 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("aws/eks_audit.toml", include_str!("../../../mappings/aws/eks_audit.toml")),
     ("aws/guardduty.tests.toml", include_str!("../../../mappings/aws/guardduty.tests.toml")),
     ("aws/guardduty.toml", include_str!("../../../mappings/aws/guardduty.toml")),
+    ("aws/guardduty_malware_scan.tests.toml", include_str!("../../../mappings/aws/guardduty_malware_scan.tests.toml")),
+    ("aws/guardduty_malware_scan.toml", include_str!("../../../mappings/aws/guardduty_malware_scan.toml")),
+    ("aws/guardduty_status.tests.toml", include_str!("../../../mappings/aws/guardduty_status.tests.toml")),
+    ("aws/guardduty_status.toml", include_str!("../../../mappings/aws/guardduty_status.toml")),
     ("aws/health.tests.toml", include_str!("../../../mappings/aws/health.tests.toml")),
     ("aws/health.toml", include_str!("../../../mappings/aws/health.toml")),
     ("aws/inspector.tests.toml", include_str!("../../../mappings/aws/inspector.tests.toml")),
@@ -77,6 +87,8 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("aws/s3_access.toml", include_str!("../../../mappings/aws/s3_access.toml")),
     ("aws/securityhub.tests.toml", include_str!("../../../mappings/aws/securityhub.tests.toml")),
     ("aws/securityhub.toml", include_str!("../../../mappings/aws/securityhub.toml")),
+    ("aws/securityhub_insight.tests.toml", include_str!("../../../mappings/aws/securityhub_insight.tests.toml")),
+    ("aws/securityhub_insight.toml", include_str!("../../../mappings/aws/securityhub_insight.toml")),
     ("aws/vpc_flow.tests.toml", include_str!("../../../mappings/aws/vpc_flow.tests.toml")),
     ("aws/vpc_flow.toml", include_str!("../../../mappings/aws/vpc_flow.toml")),
     ("aws/waf.tests.toml", include_str!("../../../mappings/aws/waf.tests.toml")),
@@ -95,7 +107,7 @@ impl Sources {
         Self { files: files.collect() }
     }
 
-    /// Files laid over these, as `(name, text)`. One of the same log type, or of the same role (`common.toml`,
+    /// A user's own files laid over these, as `(name, text)`. One of the same log type, or of the same role (`common.toml`,
     /// `base.toml`), replaces the embedded one and its tests.
     #[must_use]
     pub fn with_directory(mut self, files: Vec<(String, String)>) -> Self {
@@ -126,6 +138,7 @@ impl Sources {
                 Role::LogType | Role::Common | Role::Tests => log_types.push(draft.mapping),
             }
         }
+        log_types.sort_by_key(|mapping| mapping.origin == Origin::Shipped);
         errors.extend(ties::errors(&log_types.iter().collect::<Vec<_>>()));
         let order = |name: &str| self.files.iter().position(|file| *file.name == *name);
         errors.sort_by_key(|error| (order(&error.at.file), error.at.line, error.at.column));
@@ -141,13 +154,14 @@ impl Sources {
         let chosen = chosen(&parsed, errors);
         let empty = Document::default();
         let common =
-            chosen.iter().find(|(file, _)| role(&file.name) == Role::Common).map_or(&empty, |(_, table)| *table);
+            chosen.iter().find(|chosen| role(&chosen.file.name) == Role::Common).map_or(&empty, |chosen| chosen.table);
         let common_errors = load::common_errors(common);
         // The mistakes of common.toml are told once, not again for every file that takes its rules.
         let common = if common_errors.is_empty() { common } else { &empty };
         errors.extend(common_errors);
+        let has_base = chosen.iter().any(|chosen| role(&chosen.file.name) == Role::Base);
         let mut drafts = Vec::new();
-        for (file, table) in &chosen {
+        for Chosen { file, table, origin } in chosen {
             let role = role(&file.name);
             if matches!(role, Role::Common | Role::Tests) {
                 continue;
@@ -156,14 +170,15 @@ impl Sources {
             let tests =
                 parsed.iter().find(|(other, _)| *other.name == *beside && other.is_embedded == file.is_embedded);
             match load::draft(&file.name, table, common, tests.map(|(_, table)| table)) {
-                Ok(draft) => {
+                Ok(mut draft) => {
+                    draft.mapping.origin = origin;
                     errors.extend(match_errors(role, &draft));
                     drafts.push((role, draft));
                 }
                 Err(found) => errors.extend(found),
             }
         }
-        if !chosen.iter().any(|(file, _)| role(&file.name) == Role::Base) {
+        if !has_base {
             let at = At { file: "base.toml".into(), line: 1, column: 1 };
             errors.push(Error::new(&at, "there is no base mapping"));
         }
@@ -182,10 +197,18 @@ impl Sources {
     }
 }
 
-/// The files that count: of each log type and role one, a directory's before the embedded.
-fn chosen<'f>(parsed: &'f [(&'f File, Document)], errors: &mut Vec<Error>) -> Vec<(&'f File, &'f Document)> {
+/// A file that counts.
+#[derive(Clone, Copy)]
+struct Chosen<'f> {
+    file: &'f File,
+    table: &'f Document,
+    origin: Origin,
+}
+
+/// The files that count: of each log type and role one, a user's own before the embedded.
+fn chosen<'f>(parsed: &'f [(&'f File, Document)], errors: &mut Vec<Error>) -> Vec<Chosen<'f>> {
     let mut taken: BTreeMap<String, usize> = BTreeMap::new();
-    let mut chosen: Vec<(&File, &Document)> = Vec::new();
+    let mut chosen: Vec<Chosen<'_>> = Vec::new();
     for (file, table) in parsed {
         let key = match role(&file.name) {
             Role::Tests => {
@@ -204,18 +227,19 @@ fn chosen<'f>(parsed: &'f [(&'f File, Document)], errors: &mut Vec<Error>) -> Ve
             }
         };
         match taken.get(&key).and_then(|place| Some((*place, *chosen.get(*place)?))) {
-            Some((place, (earlier, _))) if earlier.is_embedded && !file.is_embedded => {
+            Some((place, Chosen { file: earlier, .. })) if earlier.is_embedded && !file.is_embedded => {
                 if let Some(slot) = chosen.get_mut(place) {
-                    *slot = (file, table);
+                    *slot = Chosen { file, table, origin: Origin::Own { replaces_shipped: true } };
                 }
             }
-            Some((_, (earlier, _))) => {
+            Some((_, Chosen { file: earlier, .. })) => {
                 let at = At { file: Arc::clone(&file.name), line: 1, column: 1 };
                 errors.push(Error::new(&at, format!("`{}` maps the same log type", earlier.name)));
             }
             None => {
                 taken.insert(key, chosen.len());
-                chosen.push((file, table));
+                let own = Origin::Own { replaces_shipped: false };
+                chosen.push(Chosen { file, table, origin: if file.is_embedded { Origin::Shipped } else { own } });
             }
         }
     }

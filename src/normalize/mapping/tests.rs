@@ -517,6 +517,57 @@ fn matches_of_equal_weight_must_exclude_each_other() {
     assert!(ties(file("l", "any_initial", "", "A = 1"), file("r", "exact", "", "a = 2")).is_empty());
 }
 
+/// Guards what `check` says of mappings that are right: a user's own wins a tie, and it is said; so is what never decides,
+/// what took the place of a shipped mapping, and what is let go.
+#[test]
+fn a_mapping_of_ones_own_wins_and_it_is_said() {
+    let own = |log_type: &str, matches: &str| {
+        format!(
+            "[mapping]\nlog_type = \"{log_type}\"\nversion = \"7\"\nclass = \"base_event\"\nprofiles = [\"cloud\"]\n\
+             ignore = [{{ path = \"a.b\", why = \"it is noise\" }}]\n{matches}\n[set]\ntime = \"t\"\n\
+             severity_id = {{ value = 1 }}\n\"metadata.product.name\" = {{ value = \"P\" }}\n"
+        )
+    };
+    let notes = |files: &[(&str, String)]| -> (Vec<String>, Vec<Mapping>) {
+        let files = files.iter().map(|(name, text)| ((*name).to_owned(), text.clone())).collect();
+        let loaded = Sources::embedded().with_directory(files).load(crate::ocsf::Table::v1_8());
+        let loaded = loaded.unwrap_or_else(|errors| panic!("{errors}"));
+        let is_of_own = |note: &String| note.contains("own.toml");
+        (super::notes(&loaded).iter().map(ToString::to_string).filter(is_of_own).collect(), loaded.log_types)
+    };
+    // As many conditions as WAF's own match may have, of which none excludes the other.
+    let waf = Sources::embedded().load(crate::ocsf::Table::v1_8()).expect("sound").log_types;
+    let waf = waf.iter().find(|mapping| &*mapping.log_type == "aws.waf").expect("it ships");
+    let conditions = waf.matches[0].when.0.len();
+    let keys: Vec<String> = (0..conditions).map(|number| format!("k{number} = {{ exists = true }}")).collect();
+    let (said, log_types) = notes(&[("own.toml", own("acme.door", &format!("[[match]]\n{}", keys.join("\n"))))]);
+    assert!(said.iter().any(|note| note.starts_with("own.toml:7: tie: the shipped match of `aws.waf`")), "{said:#?}");
+    assert!(said.iter().any(|note| note == "own.toml:6: ignored: `acme.door` lets `a.b` go: it is noise"), "{said:#?}");
+    assert_eq!(&*log_types[0].log_type, "acme.door", "the first of two with equal right takes the event");
+    let (said, _) = notes(&[("own.toml", own("aws.waf", "[[match]]\n\"nothing.like.it\" = 1"))]);
+    assert!(
+        said.contains(&"own.toml:1: replaced: takes the place of the shipped mapping of `aws.waf`".to_owned()),
+        "{said:#?}"
+    );
+    // Whatever meets the first meets the second, which asks for more: the first never decides.
+    let narrow = "[[match]]\n\"zz.a\" = \"x-1\"\n[[match]]\n\"zz.b\" = 5";
+    let wide = "[[match]]\n\"zz.a\" = [{ prefix = \"x\" }]\n\"/zz.a\" = { exists = true }";
+    let (said, _) = notes(&[("own.toml", own("acme.a", narrow)), ("own2.toml", own("acme.b", wide))]);
+    let shadowed: Vec<&String> = said.iter().filter(|note| note.contains("shadowed")).collect();
+    assert_eq!(
+        shadowed,
+        [
+            "own.toml:7: shadowed: never decides: an event that meets it meets the match of `acme.b` at own2.toml:7, which goes before it"
+        ]
+    );
+    // Two of one's own may not tie.
+    let files = vec![
+        ("a.toml".to_owned(), own("acme.a", "[[match]]\na = 1")),
+        ("b.toml".to_owned(), own("acme.b", "[[match]]\nb = 1")),
+    ];
+    assert!(Sources::embedded().with_directory(files).load(crate::ocsf::Table::v1_8()).is_err());
+}
+
 /// Broken files bring errors with places, never a panic, whatever is broken in them.
 #[test]
 fn a_broken_file_never_panics() {

@@ -1,13 +1,33 @@
 //! Two mappings must never claim one event with equal right: matches of equally many conditions exclude each other, and
-//! do so visibly, in their conditions on one path.
+//! do so visibly, in their conditions on one path. Only a user's own mapping may tie with a shipped one: it wins, and the
+//! tie is noted.
 
-use super::ast::{Base, Compare, Condition, Conditions, Constant, Keys, Mapping, Match, Path, Step, Wanted};
+use super::ast::{Base, Compare, Condition, Conditions, Constant, Keys, Mapping, Match, Origin, Path, Step, Wanted};
 use super::condition::constant_text;
 use super::error::Error;
 
-/// The ties between all mappings, each told at the later of its two places.
+/// The ties that nothing ends, each told at the later of its two places.
 pub(super) fn errors(mappings: &[&Mapping]) -> Vec<Error> {
-    let mut errors = Vec::new();
+    let is_own = |mapping: &Mapping| mapping.origin != Origin::Shipped;
+    let ties = all(mappings).into_iter().filter(|tie| is_own(tie.earlier.0) == is_own(tie.later.0));
+    ties.map(|tie| error(tie.earlier.1, tie.later.1)).collect()
+}
+
+/// A tie that a user's own mapping wins: its log type and match, and those of the shipped one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tie<'m> {
+    pub(super) earlier: (&'m Mapping, &'m Match),
+    pub(super) later: (&'m Mapping, &'m Match),
+}
+
+/// The ties that a user's own mapping wins.
+pub(super) fn won<'m>(mappings: &[&'m Mapping]) -> Vec<Tie<'m>> {
+    let is_own = |mapping: &Mapping| mapping.origin != Origin::Shipped;
+    all(mappings).into_iter().filter(|tie| is_own(tie.earlier.0) && !is_own(tie.later.0)).collect()
+}
+
+fn all<'m>(mappings: &[&'m Mapping]) -> Vec<Tie<'m>> {
+    let mut ties = Vec::new();
     for (place, later) in mappings.iter().enumerate() {
         for earlier in mappings.iter().take(place) {
             // Lines of text and JSON documents are never one event.
@@ -17,12 +37,12 @@ pub(super) fn errors(mappings: &[&Mapping]) -> Vec<Error> {
             let keys = if earlier.keys == later.keys { earlier.keys } else { Keys::AnyInitial };
             for (first, second) in pairs(earlier, later) {
                 if !exclude(&first.when, &second.when, keys) {
-                    errors.push(tie(first, second));
+                    ties.push(Tie { earlier: (earlier, first), later: (later, second) });
                 }
             }
         }
     }
-    errors
+    ties
 }
 
 /// All pairs of matches of equally many conditions.
@@ -34,7 +54,7 @@ fn pairs<'m>(earlier: &'m Mapping, later: &'m Mapping) -> impl Iterator<Item = (
         .filter(|(first, second)| first.when.0.len() == second.when.0.len())
 }
 
-fn tie(first: &Match, second: &Match) -> Error {
+fn error(first: &Match, second: &Match) -> Error {
     let at = &first.at;
     let words = format!(
         "this match and the one at {}:{}:{} have equally many conditions and do not exclude each other: \
@@ -139,4 +159,26 @@ fn holds(wanted: &Wanted, constant: &Constant) -> bool {
         }),
         Wanted::Exists(exists) => *exists,
     }
+}
+
+/// Whether every event that meets `narrow` meets `wide` too, as far as their conditions show it one by one.
+pub(super) fn implies(narrow: &Conditions, wide: &Conditions, keys: Keys) -> bool {
+    wide.0.iter().all(|wide| narrow.0.iter().any(|narrow| is_narrower(narrow, wide, keys)))
+}
+
+fn is_narrower(narrow: &Condition, wide: &Condition, keys: Keys) -> bool {
+    let (Condition::Is { path: narrow_path, wanted: narrow }, Condition::Is { path: wide_path, wanted: wide }) =
+        (narrow, wide)
+    else {
+        return false;
+    };
+    let is_within = |narrow: &Wanted, wide: &Wanted| match (narrow, wide) {
+        (narrow, wide) if narrow == wide => true,
+        // All other operators want something that is there.
+        (narrow, Wanted::Exists(true)) => !matches!(narrow, Wanted::Exists(_)),
+        (Wanted::Equals(constant), wide) => holds(wide, constant),
+        _ => false,
+    };
+    same_path(narrow_path, wide_path, keys)
+        && narrow.iter().all(|narrow| wide.iter().any(|wide| is_within(narrow, wide)))
 }

@@ -2,6 +2,7 @@
 
 mod compile;
 mod mappings;
+mod needs;
 mod target;
 mod trie;
 
@@ -14,6 +15,7 @@ use crate::envelope::Field;
 
 pub(super) use mappings::Passed;
 pub use mappings::{Error, Mappings};
+pub(super) use needs::Needs;
 pub(super) use trie::{Trie, equal};
 
 /// Blocks, parts and targets within each other; deeper mappings do not compile. It bounds the recursion of a run.
@@ -139,6 +141,7 @@ pub(super) struct Member {
     pub(super) bit: u128,
     /// `,"name":`, written without its comma at the beginning of an object.
     pub(super) prefix: Box<[u8]>,
+    pub(super) needs: Needs,
     pub(super) content: Content,
 }
 
@@ -191,6 +194,8 @@ pub(super) struct Rule {
     pub(super) kind: Option<Kind>,
     pub(super) default: Option<Box<Fallback>>,
     pub(super) keep: bool,
+    /// Whether a text is written as it is: no condition on it, no conversion.
+    pub(super) is_plain: bool,
 }
 
 #[derive(Debug)]
@@ -252,8 +257,9 @@ pub(super) struct Enumeration {
 /// What kind of observable an attribute is.
 #[derive(Debug)]
 pub(super) struct ObservableType {
-    /// `"type_id":2,"type":"IP Address"`
-    pub(super) fields: Box<[u8]>,
+    /// `,{"name":"evidences[`, `].src_endpoint.ip","type_id":2,"type":"IP Address","value":`: the numbers of the array elements
+    /// stand between them.
+    pub(super) pieces: Box<[Box<[u8]>]>,
 }
 
 /// Attributes that the engine itself needs to know of.

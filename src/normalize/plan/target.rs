@@ -17,7 +17,27 @@ pub(super) fn leaf(
     target: &str,
     sibling: Option<(u128, Box<[u8]>)>,
 ) -> Leaf {
-    let takes = match (attribute.attribute_type, attribute.type_name) {
+    let takes = takes(attribute);
+    let is_scalar = !attribute.is_object() && takes != Type::Json;
+    let observable = attribute.observable.filter(|_| is_scalar).and_then(|type_id| {
+        let mut element = format!(",{{\"name\":\"{target}\",\"type_id\":{type_id},\"type\":").into_bytes();
+        push_string(&mut element, table.observable_caption(type_id)?);
+        element.extend_from_slice(b",\"value\":");
+        Some(ObservableType { pieces: pieces(&element, target.matches("[]").count()) })
+    });
+    Leaf {
+        takes,
+        enumeration: attribute.enumeration.as_ref().map(|enumeration| self::enumeration(enumeration, takes, sibling)),
+        observable,
+        target: target.into(),
+        role: role(target),
+        is_free: takes == Type::Json || shape.name == KEY_VALUE || matches!(attribute.name, "labels" | "tags"),
+    }
+}
+
+/// What an attribute takes.
+pub(super) fn takes(attribute: &Attribute) -> Type {
+    match (attribute.attribute_type, attribute.type_name) {
         (_, "mac_t") => Type::Mac,
         (_, "email_t") => Type::Email,
         (_, "uuid_t") => Type::Uuid,
@@ -29,21 +49,21 @@ pub(super) fn leaf(
         (AttributeType::Float, _) => Type::Float,
         (AttributeType::Boolean, _) => Type::Boolean,
         (AttributeType::Json | AttributeType::Object(_), _) => Type::Json,
-    };
-    let is_scalar = !attribute.is_object() && takes != Type::Json;
-    let observable = attribute.observable.filter(|_| is_scalar).and_then(|type_id| {
-        let mut fields = format!("\"type_id\":{type_id},\"type\":").into_bytes();
-        push_string(&mut fields, table.observable_caption(type_id)?);
-        Some(ObservableType { fields: fields.into() })
-    });
-    Leaf {
-        takes,
-        enumeration: attribute.enumeration.as_ref().map(|enumeration| self::enumeration(enumeration, takes, sibling)),
-        observable,
-        target: target.into(),
-        role: role(target),
-        is_free: takes == Type::Json || shape.name == KEY_VALUE || matches!(attribute.name, "labels" | "tags"),
     }
+}
+
+/// Cuts an element into what stands around its first `arrays` pairs of brackets, a bracket on either side of each cut.
+fn pieces(element: &[u8], arrays: usize) -> Box<[Box<[u8]>]> {
+    let mut pieces = Vec::new();
+    let mut rest = element;
+    for _ in 0..arrays {
+        let Some(at) = memchr::memmem::find(rest, b"[]") else { break };
+        let (piece, behind) = rest.split_at(at.saturating_add(1));
+        pieces.push(piece.into());
+        rest = behind;
+    }
+    pieces.push(rest.into());
+    pieces.into()
 }
 
 fn enumeration(values: &crate::ocsf::Enumeration, takes: Type, sibling: Option<(u128, Box<[u8]>)>) -> Enumeration {

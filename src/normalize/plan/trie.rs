@@ -18,7 +18,7 @@ pub(in super::super) struct TrieNode {
 /// A key, and the node of the trie it leads to.
 #[derive(Debug)]
 pub(in super::super) struct KeyStep {
-    print: u64,
+    print: Print,
     key: Box<str>,
     pub(in super::super) node: usize,
 }
@@ -46,7 +46,7 @@ impl Trie {
         let next = self.add(slots);
         let step = KeyStep { print: print(key.as_bytes(), mode), key: key.into(), node: next };
         let node = self.nodes.get_mut(node)?;
-        node.filter |= bit(step.print);
+        node.filter |= step.print.bit();
         node.keys.push(step);
         Some(next)
     }
@@ -71,18 +71,39 @@ impl Trie {
 
 impl TrieNode {
     /// The step for this key of the source.
+    #[inline]
     pub(in super::super) fn step(&self, key: &str, mode: Keys) -> Option<&KeyStep> {
         let wanted = print(key.as_bytes(), mode);
-        if self.filter & bit(wanted) == 0 {
+        if self.filter & wanted.bit() == 0 {
             return None;
         }
-        self.keys.iter().find(|step| step.print == wanted && equal(&step.key, key, mode))
+        self.keys
+            .iter()
+            .find(|step| step.print == wanted && (key.len() <= Print::WHOLE_MAX || equal(&step.key, key, mode)))
     }
 }
 
-/// The bit of a print: its bits are mixed well at the top only.
-const fn bit(print: u64) -> u64 {
-    1 << (print.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58)
+/// The length of a key, its first and its last bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Print {
+    head: u64,
+    tail: u64,
+    bytes: usize,
+}
+
+impl Print {
+    /// Keys of at most so many bytes are equal if their prints are: head and tail are all of them.
+    const WHOLE_MAX: usize = 16;
+
+    /// One of 64 bits, by all three parts.
+    #[inline]
+    fn bit(self) -> u64 {
+        const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let size = u64::try_from(self.bytes).unwrap_or(u64::MAX);
+        let mixed = self.head ^ self.tail.rotate_left(29) ^ size.wrapping_mul(ODD);
+        // The bits of a product are mixed well at the top only.
+        1 << (mixed.wrapping_mul(ODD) >> 58)
+    }
 }
 
 /// Whether a key of the source is the key of a path.
@@ -97,21 +118,23 @@ pub(in super::super) fn equal(path: &str, source: &str, mode: Keys) -> bool {
     }
 }
 
-/// A number that equal keys share: length, first and last bytes. Different keys rarely share one. Written without copies of
-/// a length that is not constant, which would be calls.
-fn print(key: &[u8], mode: Keys) -> u64 {
+/// The print of a key. Written without copies of a length that is not constant, which would be calls.
+#[inline]
+fn print(key: &[u8], mode: Keys) -> Print {
+    let word = |half: &[u8; 4]| u64::from(u32::from_le_bytes(*half));
+    // The first letter, whose case may not matter, stands in the lowest byte of the head and nowhere else.
     let (head, tail) = match (key.first_chunk::<8>(), key.last_chunk::<8>()) {
+        (Some(head), _) if key.len() == 8 => (u64::from_le_bytes(*head), 0),
         (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
         _ => match (key.first_chunk::<4>(), key.last_chunk::<4>()) {
-            (Some(head), Some(tail)) => (u64::from(u32::from_le_bytes(*head)), u64::from(u32::from_le_bytes(*tail))),
-            _ => (key.iter().fold(0, |all, byte| (all << 8) | u64::from(*byte)), 0),
+            (Some(head), _) if key.len() == 4 => (word(head), 0),
+            (Some(head), Some(tail)) => (word(head), word(tail)),
+            _ => (key.iter().rev().fold(0, |all, byte| (all << 8) | u64::from(*byte)), 0),
         },
     };
-    // The first letter of a key is somewhere in these: without the bit that tells its case, wherever it is, both agree.
-    let (head, tail) = match mode {
-        Keys::Exact => (head, tail),
-        Keys::AnyInitial => (head | 0x2020_2020_2020_2020, tail | 0x2020_2020_2020_2020),
+    let head = match (mode, key.first()) {
+        (Keys::AnyInitial, Some(first)) => head ^ u64::from(first ^ first.to_ascii_lowercase()),
+        _ => head,
     };
-    let size = u64::try_from(key.len()).unwrap_or(u64::MAX);
-    head ^ tail.rotate_left(29) ^ size.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    Print { head, tail, bytes: key.len() }
 }

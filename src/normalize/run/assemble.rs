@@ -81,7 +81,8 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
     fn case(&mut self, case: &'r Case) -> bool {
         self.buffers.scratch.push(b'{');
         self.buffers.scratch.extend_from_slice(&case.head);
-        let presence = self.members(&case.object, Presence::default());
+        let mut presence = Presence::default();
+        self.members(&case.object, &mut presence);
         if self.found.activity.is_none() && !case.activity_default.is_empty() {
             push_comma(&mut self.buffers.scratch);
             self.buffers.scratch.extend_from_slice(&case.activity_default);
@@ -92,7 +93,7 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
             self.buffers.scratch.extend_from_slice(fields);
         }
         self.trace.fired(case.id);
-        case.object.is_complete(presence)
+        case.object.is_complete(&presence)
     }
 
     /// Puts the scratch buffer and what belongs into it together, and ends the document.

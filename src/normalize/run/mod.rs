@@ -6,6 +6,7 @@ mod copy;
 mod object;
 mod place;
 mod rule;
+mod value;
 mod walk;
 
 use std::ops::Range;
@@ -148,6 +149,8 @@ pub(super) struct Run<'r, 'a, T> {
     /// What the trace held before the run: what was told of the event as a whole is no part of a case.
     trace_before: usize,
     found: Found,
+    /// What the last rule that gave a [word](rule::Gave::with_word) found the schema to have no number for.
+    word: Option<rule::Word<'r>>,
 }
 
 /// What a run learnt of the attributes that the pipeline asks for.
@@ -176,12 +179,25 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
         let Input { plan, nodes, context, text, text_node, log_type, digest } = event;
         let trace_before = trace.mark();
         let found = Found::default();
-        Self { plan, nodes, context, text, text_node, log_type, digest, buffers, trace, trace_before, found }
+        Self {
+            plan,
+            nodes,
+            context,
+            text,
+            text_node,
+            log_type,
+            digest,
+            buffers,
+            trace,
+            trace_before,
+            found,
+            word: None,
+        }
     }
 
     /// Forgets the output, and which leaves went into it; keeps what was let go before.
     fn restart(&mut self) {
-        self.undo(Mark {
+        self.undo(&Mark {
             scratch: 0,
             journal: 0,
             splices: 0,
@@ -207,7 +223,7 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
         }
     }
 
-    fn undo(&mut self, mark: Mark) {
+    fn undo(&mut self, mark: &Mark) {
         let buffers = &mut *self.buffers;
         buffers.scratch.truncate(mark.scratch);
         while buffers.journal.len() > mark.journal {

@@ -4,9 +4,8 @@ use simd_json::Node;
 
 use super::super::explain::Trace;
 use super::super::json::push_comma;
-use super::super::plan::{Array, Base, Block, Content, Leaf, Member, Object, Place, Rule};
+use super::super::plan::{Array, Base, Block, Content, Leaf, Member, Needs, Object, Place, Rule};
 use super::super::tape::{ABSENT, is_there, members, slot_of};
-use super::rule::Given;
 use super::walk::fill;
 use super::{ELEMENTS_MAX, Gathered, Run};
 
@@ -22,26 +21,27 @@ pub(super) struct Presence {
 }
 
 impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
-    /// Writes an object with its braces; nothing where its constraints are not met. `presence` is what is known of it before.
-    pub(super) fn object(&mut self, object: &'r Object, presence: Presence) -> Option<Presence> {
+    /// Writes an object with its braces; nothing, and false, where its constraints are not met. `presence` is what is known of
+    /// it before.
+    pub(super) fn object(&mut self, object: &'r Object, presence: &mut Presence) -> bool {
         let mark = self.mark();
         self.buffers.scratch.push(b'{');
-        let presence = self.members(object, presence);
-        if object.is_met(presence) {
-            if presence.rests != 0 && !object.is_met(presence.without_rests()) {
-                for splice in self.buffers.splices.iter_mut().skip(mark.splices) {
-                    splice.is_needed = true;
-                }
-            }
-            self.buffers.scratch.push(b'}');
-            return Some(presence);
+        self.members(object, presence);
+        if !object.is_met(presence) {
+            self.undo(&mark);
+            return false;
         }
-        self.undo(mark);
-        None
+        if presence.rests != 0 && !object.is_met(&presence.without_rests()) {
+            for splice in self.buffers.splices.iter_mut().skip(mark.splices) {
+                splice.is_needed = true;
+            }
+        }
+        self.buffers.scratch.push(b'}');
+        true
     }
 
     /// Writes the members of an object into one that is open, and of the blocks that add to it.
-    pub(super) fn members(&mut self, object: &'r Object, mut presence: Presence) -> Presence {
+    pub(super) fn members(&mut self, object: &'r Object, presence: &mut Presence) {
         if !object.fixed.is_empty() {
             push_comma(&mut self.buffers.scratch);
             self.buffers.scratch.extend_from_slice(&object.fixed);
@@ -51,8 +51,8 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
             }
         }
         for member in &object.members {
-            if presence.present & member.bit == 0 {
-                self.member(member, &mut presence);
+            if presence.present & member.bit == 0 && self.may_come(&member.needs) {
+                self.member(member, presence);
             }
         }
         let mut given = false;
@@ -61,10 +61,9 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
                 continue;
             }
             let before = presence.present;
-            self.block_into(block, &mut presence);
+            self.block_into(block, presence);
             given |= presence.present != before;
         }
-        presence
     }
 
     /// Writes the members of a block into the object that is open; its first base that holds is the one.
@@ -89,52 +88,49 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
 
     fn block_members(&mut self, block: &'r Block, presence: &mut Presence) {
         let mark = self.mark();
-        let after = self.members(&block.object, *presence);
-        if after.present == presence.present {
-            self.undo(mark);
+        let before = *presence;
+        self.members(&block.object, presence);
+        if presence.present == before.present {
+            self.undo(&mark);
+            *presence = before;
         } else {
             self.fired(block);
-            *presence = Presence { from_event: after.from_event || block.presence().from_event, ..after };
+            presence.from_event |= block.presence().from_event;
         }
     }
 
     fn member(&mut self, member: &'r Member, presence: &mut Presence) {
-        if let Content::Rule(content) | Content::Rules(content) = &member.content
-            && !self.may_give(&content.0)
-        {
-            return;
-        }
         let mark = self.mark();
-        let written = match &member.content {
+        self.name(member);
+        let is_written = match &member.content {
             Content::Rule(content) => {
                 let (rule, leaf) = &**content;
-                self.name(member);
-                self.leaf(rule, leaf, member.prefix.get(1..).unwrap_or_default(), mark)
+                self.leaf(rule, leaf, member, mark.scratch, presence)
             }
             Content::Rules(content) => {
                 let (rule, leaf) = &**content;
-                self.name(member);
-                self.leaf_array(rule, leaf)
+                self.leaf_array(rule, leaf, member.bit, presence)
             }
             Content::Object(object) => {
-                self.name(member);
-                let inner = self.object(object, Presence::default());
-                inner.map(|inner| Given { from_event: inner.stands(), ..Given::default() })
+                let mut inner = Presence::default();
+                let is_written = self.object(object, &mut inner);
+                presence.holds(is_written, member.bit, inner.stands())
             }
             Content::Array(array) => {
-                self.name(member);
-                self.array(array).map(|from_event| Given { from_event, ..Given::default() })
+                let from_event = self.array(array);
+                presence.holds(from_event.is_some(), member.bit, from_event == Some(true))
             }
         };
-        match written {
-            Some(given) => {
-                presence.present |= member.bit | given.sibling;
-                presence.from_event |= given.from_event;
-                if given.is_rest {
-                    presence.rests |= member.bit;
-                }
-            }
-            None => self.undo(mark),
+        if !is_written {
+            self.undo(&mark);
+        }
+    }
+
+    /// Whether anything can come of a member: false where all it could be made of is absent.
+    fn may_come(&self, needs: &Needs) -> bool {
+        match needs {
+            Needs::Nothing => true,
+            Needs::OneOf(slots) => slots.iter().any(|slot| self.slot(*slot).is_some()),
         }
     }
 
@@ -165,12 +161,12 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
 
     fn element_by_rule(&mut self, rule: &'r Rule, leaf: &'r Leaf) -> bool {
         let mark = self.mark();
-        let Some(given) = self.leaf(rule, leaf, b"", mark).filter(|given| !given.is_rest) else {
-            self.undo(mark);
+        let Some(from_event) = self.leaf_element(rule, leaf) else {
+            self.undo(&mark);
             return false;
         };
         self.count_element();
-        given.from_event
+        from_event
     }
 
     /// Appends the elements that a block makes.
@@ -196,13 +192,14 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
         }
         let mark = self.mark();
         push_comma(&mut self.buffers.scratch);
-        if let Some(presence) = self.object(&block.object, block.presence()) {
-            self.fired(block);
-            self.count_element();
-            return presence.stands();
+        let mut presence = block.presence();
+        if !self.object(&block.object, &mut presence) {
+            self.undo(&mark);
+            return false;
         }
-        self.undo(mark);
-        false
+        self.fired(block);
+        self.count_element();
+        presence.stands()
     }
 
     fn count_element(&mut self) {
@@ -211,14 +208,16 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
         }
     }
 
-    /// An object made by a part.
-    pub(super) fn part(&mut self, part: &'r Block) -> Option<Presence> {
-        let Some(base) = &part.base else { return self.object(&part.object, Presence::default()) };
-        let begin = self.gather_base(base);
-        let first = self.buffers.gathered.get(begin).copied();
-        self.buffers.gathered.truncate(begin);
-        self.enter(base, first?);
-        self.object(&part.object, Presence::default())
+    /// An object made by a part; the flag says whether it came from the event.
+    pub(super) fn part(&mut self, part: &'r Block) -> Option<bool> {
+        if let Some(base) = &part.base {
+            let begin = self.gather_base(base);
+            let first = self.buffers.gathered.get(begin).copied();
+            self.buffers.gathered.truncate(begin);
+            self.enter(base, first?);
+        }
+        let mut presence = Presence::default();
+        self.object(&part.object, &mut presence).then(|| presence.stands())
     }
 
     /// Pushes the nodes a block is to stand on, one after the other.
@@ -264,14 +263,23 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
 }
 
 impl Presence {
+    /// Notes a member that may have been written; hands on whether it was.
+    fn holds(&mut self, is_written: bool, bit: u128, from_event: bool) -> bool {
+        if is_written {
+            self.present |= bit;
+            self.from_event |= from_event;
+        }
+        is_written
+    }
+
     /// Whether something of it came from the event, as far as is known.
-    pub(super) fn stands(self) -> bool {
+    pub(super) fn stands(&self) -> bool {
         self.from_event || self.rests != 0
     }
 
     /// What it would be if nothing were left for the `rest`s.
-    fn without_rests(self) -> Self {
-        Self { present: self.present & !self.rests, rests: 0, ..self }
+    fn without_rests(&self) -> Self {
+        Self { present: self.present & !self.rests, rests: 0, ..*self }
     }
 }
 
@@ -284,7 +292,7 @@ impl Block {
 
 impl Object {
     /// Whether an object with these members may stand in the output.
-    fn is_met(&self, presence: Presence) -> bool {
+    fn is_met(&self, presence: &Presence) -> bool {
         let present = presence.present;
         present != 0
             && (presence.stands() || self.may_be_constant)
@@ -294,7 +302,7 @@ impl Object {
     }
 
     /// As [`Self::is_met`] for the object of a class, which may hold nothing but constants.
-    pub(super) fn is_complete(&self, presence: Presence) -> bool {
-        self.is_met(Presence { from_event: true, ..presence })
+    pub(super) fn is_complete(&self, presence: &Presence) -> bool {
+        self.is_met(&Presence { from_event: true, ..*presence })
     }
 }

@@ -1,119 +1,161 @@
-//! One rule: from its source through its conversions into the output.
+//! One rule: where its value comes from, and what stands beside it.
 
-use sha2::{Digest, Sha256};
 use simd_json::Node;
 
-use super::super::convert::{self, Type, Value, convert, fit, text_equals, with_text};
-use super::super::explain::{Trace, push_indexed};
-use super::super::json::{push_comma, push_hex, push_string};
-use super::super::mapping::ast::{Constant, Cut, Kind};
-use super::super::plan::{Fallback, Leaf, Map, Path, Piece, Place, Role, Rule, Source};
-use super::super::tape::{Scalar, any_leaf, members, scalar_of};
+use super::super::convert::{Value, with_text};
+use super::super::explain::Trace;
+use super::super::json::{push_comma, push_string};
+use super::super::mapping::ast::Constant;
+use super::super::plan::{Fallback, Leaf, Member, Path, Place, Role, Rule, Source};
+use super::super::tape::{Scalar, members, scalar_of};
+use super::object::Presence;
 use super::place::Found;
-use super::{FREE, Gathered, LEFT, Mark, OBSERVABLES_MAX, Run, Splice, TYPED};
+use super::{FREE, Gathered, Run, TYPED};
 
 /// `type_id` and its like: the number that stands for a word that the schema does not have.
-const OTHER: i64 = 99;
+pub(super) const OTHER: i64 = 99;
 
-/// What a member of an object got.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Given {
-    /// The bit of the sibling that was written with it.
-    pub(super) sibling: u128,
-    /// Whether it came from the event.
-    pub(super) from_event: bool,
-    /// Whether there will be something is not known before all other rules are through.
-    pub(super) is_rest: bool,
+/// What a rule gave. Two machine words: it goes up through several calls for every value, and stays in registers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gave {
+    what: What,
+    number: i64,
 }
 
-/// What a rule gave.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Gave<'r> {
-    /// Whether it came from the event.
-    from_event: bool,
-    number: Option<i64>,
-    /// The source's own word, for the sibling of a 99.
-    word: Option<Scalar<'r>>,
-    word_node: Option<usize>,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    /// A text, a truth or a float of the mapping.
+    Constant,
+    ConstantNumber,
+    /// A text, a truth, a float or an object of the event.
+    Value,
+    Number,
+    /// A 99 for what [`Run::word`] holds: the source's own word.
+    Word,
     /// The value is put in at the end.
-    is_rest: bool,
+    Rest,
 }
 
-/// A leaf that an enum did not have.
-type Missed<'r> = Option<(Scalar<'r>, Option<usize>)>;
+impl Gave {
+    pub(super) const CONSTANT: Self = Self { what: What::Constant, number: 0 };
+    pub(super) const VALUE: Self = Self { what: What::Value, number: 0 };
+    pub(super) const REST: Self = Self { what: What::Rest, number: 0 };
+
+    /// A value of the event, as a number where it is one.
+    pub(super) fn value(number: Option<i64>) -> Self {
+        number.map_or(Self::VALUE, |number| Self { what: What::Number, number })
+    }
+
+    fn constant(number: Option<i64>) -> Self {
+        number.map_or(Self::CONSTANT, |number| Self { what: What::ConstantNumber, number })
+    }
+
+    /// The same, as the source's own word tells.
+    pub(super) fn with_word(self) -> Self {
+        Self { what: What::Word, ..self }
+    }
+
+    /// The same, because of something in the event.
+    fn told(self) -> Self {
+        let what = match self.what {
+            What::Constant => What::Value,
+            What::ConstantNumber => What::Number,
+            what => what,
+        };
+        Self { what, ..self }
+    }
+
+    fn number(self) -> Option<i64> {
+        matches!(self.what, What::ConstantNumber | What::Number | What::Word).then_some(self.number)
+    }
+
+    fn is_told(self) -> bool {
+        !matches!(self.what, What::Constant | What::ConstantNumber)
+    }
+}
+
+/// The source's own word, where an enum has none for it, and its node.
+pub(super) type Word<'r> = (Scalar<'r>, Option<usize>);
 
 impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
-    /// Whether it is worth beginning: false where every path is absent and nothing stands in for them.
-    pub(super) fn may_give(&self, rule: &Rule) -> bool {
-        match &rule.source {
-            Source::First(paths) | Source::All(paths) => {
-                rule.default.is_some() || paths.iter().any(|path| self.may_be_there(path))
-            }
-            Source::Rest(path) => self.may_be_there(path),
-            _ => true,
+    /// Writes the value of a member whose name has been written, and its sibling. A `rest` takes the name back (to `begin`
+    /// in the scratch buffer) and remembers it. Whether there is one.
+    pub(super) fn leaf(
+        &mut self,
+        rule: &'r Rule,
+        leaf: &'r Leaf,
+        member: &Member,
+        begin: usize,
+        presence: &mut Presence,
+    ) -> bool {
+        let Some(gave) = self.rule(rule, leaf) else { return false };
+        presence.present |= member.bit;
+        if gave.what == What::Rest {
+            presence.rests |= member.bit;
+            self.name_splice(member.prefix.get(1..).unwrap_or_default(), begin);
+            return true;
         }
-    }
-
-    fn may_be_there(&self, path: &Path) -> bool {
-        match path.place {
-            Place::Tape { slot, .. } => self.slot(slot).is_some(),
-            _ => true,
-        }
-    }
-
-    /// Writes the value of a member whose name has been written, and its sibling. A `rest` takes the name back (to `before`) and remembers it.
-    pub(super) fn leaf(&mut self, rule: &'r Rule, leaf: &'r Leaf, name: &[u8], before: Mark) -> Option<Given> {
-        let gave = self.rule(rule, leaf)?;
-        if gave.is_rest {
-            let buffers = &mut *self.buffers;
-            buffers.scratch.truncate(before.scratch);
-            let begin = buffers.names.len();
-            buffers.names.extend_from_slice(name);
-            if let Some(splice) = buffers.splices.last_mut() {
-                splice.at = before.scratch;
-                splice.name = (begin, buffers.names.len());
-            }
-            return Some(Given { is_rest: true, ..Given::default() });
-        }
-        let mut sibling = 0;
-        if let (Some(number), Some(enumeration)) = (gave.number, &leaf.enumeration)
+        presence.from_event |= gave.is_told();
+        if let (Some(number), Some(enumeration)) = (gave.number(), &leaf.enumeration)
             && let Some((bit, name)) = &enumeration.sibling
         {
             let caption = enumeration.caption(number);
-            if gave.word.is_some() || caption.is_some() {
-                sibling = *bit;
+            let word = self.word.filter(|_| gave.what == What::Word);
+            if word.is_some() || caption.is_some() {
+                presence.present |= *bit;
                 let scratch = &mut self.buffers.scratch;
                 push_comma(scratch);
                 scratch.extend_from_slice(name);
-                match (gave.word, caption) {
-                    (Some(word), _) => with_text(word, |word| push_string(scratch, word)),
+                match (word, caption) {
+                    (Some((word, _)), _) => with_text(word, |word| push_string(scratch, word)),
                     (None, caption) => scratch.extend_from_slice(caption.unwrap_or(b"\"\"")),
                 }
             }
         }
         match leaf.role {
-            Role::Activity => self.found.activity = gave.number,
-            Role::Severity => self.found.severity = gave.number,
-            Role::Time => self.found.time = gave.number,
+            Role::Activity => self.found.activity = gave.number(),
+            Role::Severity => self.found.severity = gave.number(),
+            Role::Time => self.found.time = gave.number(),
             Role::None | Role::Account | Role::Region => {}
         }
-        Some(Given { sibling, from_event: gave.from_event, is_rest: false })
+        true
+    }
+
+    /// Notes the name and the place of the `rest` that was remembered last.
+    fn name_splice(&mut self, name: &[u8], begin: usize) {
+        let buffers = &mut *self.buffers;
+        buffers.scratch.truncate(begin);
+        let from = buffers.names.len();
+        buffers.names.extend_from_slice(name);
+        if let Some(splice) = buffers.splices.last_mut() {
+            splice.at = begin;
+            splice.name = (from, buffers.names.len());
+        }
+    }
+
+    /// Writes the value of an element of an array; nothing but the flag whether it came from the event.
+    pub(super) fn leaf_element(&mut self, rule: &'r Rule, leaf: &'r Leaf) -> Option<bool> {
+        self.rule(rule, leaf).filter(|gave| gave.what != What::Rest).map(Gave::is_told)
     }
 
     /// As [`Self::leaf`] for an array of values.
-    pub(super) fn leaf_array(&mut self, rule: &'r Rule, leaf: &'r Leaf) -> Option<Given> {
+    pub(super) fn leaf_array(&mut self, rule: &'r Rule, leaf: &'r Leaf, bit: u128, presence: &mut Presence) -> bool {
         let numbers = self.buffers.numbers.len();
         self.buffers.scratch.push(b'[');
         self.buffers.indices.push(0);
         let from_event = self.array_rule(rule, leaf);
         let count = self.buffers.indices.pop().unwrap_or(0);
         self.buffers.scratch.push(b']');
-        let mut sibling = 0;
-        if count > 0
+        let is_there = count > 0;
+        if is_there {
+            presence.present |= bit;
+            presence.from_event |= from_event;
+        }
+        if is_there
             && let Some(enumeration) = &leaf.enumeration
             && let Some((bit, name)) = &enumeration.sibling
         {
-            sibling = *bit;
+            presence.present |= *bit;
             push_comma(&mut self.buffers.scratch);
             self.buffers.scratch.extend_from_slice(name);
             self.buffers.scratch.push(b'[');
@@ -128,7 +170,7 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
             self.buffers.scratch.push(b']');
         }
         self.buffers.numbers.truncate(numbers);
-        (count > 0).then_some(Given { sibling, from_event, is_rest: false })
+        is_there
     }
 
     /// Appends the elements that a rule gives; the flag says whether one came from the event.
@@ -160,7 +202,7 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
             }
             _ => {
                 let gave = self.begin_element(|run| run.rule(rule, leaf));
-                return gave.is_some_and(|gave| gave.from_event);
+                return gave.is_some_and(Gave::is_told);
             }
         }
         if self.buffers.indices.last().copied() == before {
@@ -172,14 +214,14 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
                 }
                 Some(Fallback::Constant(_)) => {
                     let gave = self.begin_element(|run| run.fall_back(rule, leaf, missed));
-                    return gave.is_some_and(|gave| gave.from_event);
+                    return gave.is_some_and(Gave::is_told);
                 }
             }
         }
         from_event
     }
 
-    fn elements_at(&mut self, rule: &'r Rule, leaf: &'r Leaf, path: &'r Path, missed: &mut Missed<'r>) -> bool {
+    fn elements_at(&mut self, rule: &'r Rule, leaf: &'r Leaf, path: &'r Path, missed: &mut Option<Word<'r>>) -> bool {
         if !matches!(path.place, Place::Tape { .. }) {
             let Some(found) = self.at(path) else { return false };
             return self.begin_element(|run| run.value(rule, leaf, path, found, missed)).is_some();
@@ -202,16 +244,17 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
         given
     }
 
-    fn begin_element(&mut self, write: impl FnOnce(&mut Self) -> Option<Gave<'r>>) -> Option<Gave<'r>> {
+    fn begin_element(&mut self, write: impl FnOnce(&mut Self) -> Option<Gave>) -> Option<Gave> {
         let mark = self.mark();
         push_comma(&mut self.buffers.scratch);
-        let gave = write(self).filter(|gave| !gave.is_rest);
+        let gave = write(self).filter(|gave| gave.what != What::Rest);
         let Some(gave) = gave else {
-            self.undo(mark);
+            self.undo(&mark);
             return None;
         };
-        if let Some(number) = gave.number {
-            self.buffers.numbers.push((number, gave.word_node.filter(|_| gave.word.is_some())));
+        if let Some(number) = gave.number() {
+            let word = self.word.filter(|_| gave.what == What::Word).and_then(|(_, node)| node);
+            self.buffers.numbers.push((number, word));
         }
         if let Some(count) = self.buffers.indices.last_mut() {
             *count = count.saturating_add(1);
@@ -220,32 +263,53 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
     }
 
     /// Writes the value that a rule gives.
-    fn rule(&mut self, rule: &'r Rule, leaf: &'r Leaf) -> Option<Gave<'r>> {
+    fn rule(&mut self, rule: &'r Rule, leaf: &'r Leaf) -> Option<Gave> {
         let mut missed = None;
         let gave = match &rule.source {
-            Source::First(paths) | Source::All(paths) => paths.iter().find_map(|path| {
-                let found = self.at(path)?;
-                self.value(rule, leaf, path, found, &mut missed)
-            }),
+            Source::First(paths) | Source::All(paths) => {
+                paths.iter().find_map(|path| self.by_path(rule, leaf, path, &mut missed))
+            }
             Source::Constant(constant) => self.constant(rule, leaf, constant),
             Source::Template(pieces) => self.template(rule, leaf, pieces),
             Source::Cases(arms) => arms.iter().find_map(|(when, arm)| {
                 let gave = if self.holds(when) { self.rule(arm, leaf) } else { None }?;
                 self.trace.fired(rule.id);
-                Some(Gave { from_event: gave.from_event || !when.0.is_empty(), ..gave })
+                Some(if when.0.is_empty() { gave } else { gave.told() })
             }),
             Source::Part(part) => {
-                let presence = self.part(part)?;
+                let stands = self.part(part)?;
                 self.trace.wrote(rule.id, &leaf.target, &self.buffers.indices, None);
-                Some(Gave { from_event: presence.stands(), ..Gave::default() })
+                Some(if stands { Gave::VALUE } else { Gave::CONSTANT })
             }
             Source::Rest(path) => self.rest(rule, leaf, path),
             Source::Uid(paths) => self.uid(rule, leaf, paths),
         };
-        gave.or_else(|| self.fall_back(rule, leaf, missed))
+        if gave.is_some() || rule.default.is_none() { gave } else { self.fall_back(rule, leaf, missed) }
     }
 
-    fn fall_back(&mut self, rule: &'r Rule, leaf: &'r Leaf, missed: Missed<'r>) -> Option<Gave<'r>> {
+    fn by_path(
+        &mut self,
+        rule: &'r Rule,
+        leaf: &'r Leaf,
+        path: &'r Path,
+        missed: &mut Option<Word<'r>>,
+    ) -> Option<Gave> {
+        let slot = match &path.place {
+            Place::Tape { slot, tail } if tail.is_empty() => *slot,
+            _ => {
+                let found = self.at(path)?;
+                return self.value(rule, leaf, path, found, missed);
+            }
+        };
+        // What most rules are: one text, as it is.
+        let node = self.slot(slot)?;
+        match self.nodes.get(node)? {
+            Node::String(text) if rule.is_plain => self.plain(rule, leaf, path, node, text),
+            _ => self.value(rule, leaf, path, Found::Node(node), missed),
+        }
+    }
+
+    fn fall_back(&mut self, rule: &'r Rule, leaf: &'r Leaf, missed: Option<Word<'r>>) -> Option<Gave> {
         match rule.default.as_deref()? {
             Fallback::Rule(default) => {
                 let gave = self.rule(default, leaf)?;
@@ -254,7 +318,7 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
             }
             Fallback::Constant(constant) => {
                 let gave = self.constant(rule, leaf, constant)?;
-                let (Some(OTHER), Some((word, node))) = (gave.number, missed) else { return Some(gave) };
+                let (Some(OTHER), Some((word, node))) = (gave.number(), missed) else { return Some(gave) };
                 if leaf.enumeration.is_none() {
                     return Some(gave);
                 }
@@ -262,290 +326,15 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
                 if let Some(node) = node.filter(|_| !rule.keep) {
                     self.take(node, if leaf.is_free { FREE } else { TYPED });
                 }
-                Some(Gave { from_event: true, word: Some(word), word_node: node, ..gave })
+                self.word = Some((word, node));
+                Some(gave.with_word())
             }
         }
     }
 
-    fn constant(&mut self, rule: &'r Rule, leaf: &'r Leaf, constant: &'r Constant) -> Option<Gave<'r>> {
-        let fitted = self.fit(Value::Scalar(scalar_of(constant)), leaf)?;
+    fn constant(&mut self, rule: &'r Rule, leaf: &'r Leaf, constant: &'r Constant) -> Option<Gave> {
+        let fitted = self.fit(&Value::Scalar(scalar_of(constant)), leaf)?;
         self.trace.wrote(rule.id, &leaf.target, &self.buffers.indices, None);
-        Some(Gave { number: fitted.number, ..Gave::default() })
+        Some(Gave::constant(fitted.number()))
     }
-
-    /// Writes one value that a path led to.
-    fn value(
-        &mut self,
-        rule: &'r Rule,
-        leaf: &'r Leaf,
-        path: &'r Path,
-        found: Found<'r>,
-        missed: &mut Missed<'r>,
-    ) -> Option<Gave<'r>> {
-        let (scalar, node) = match found {
-            Found::Node(node) => match self.scalar(node) {
-                Some(scalar) => (scalar, Some(node)),
-                None => return self.subtree(rule, leaf, path, node),
-            },
-            // A line end between tokens would break the output's one line.
-            Found::ToldJson(text) if leaf.takes == Type::Json && !text.contains(['\n', '\r']) && !text.is_empty() => {
-                self.buffers.scratch.extend_from_slice(text.as_bytes());
-                self.trace.wrote(rule.id, &leaf.target, &self.buffers.indices, Some(&path.label));
-                return Some(Gave { from_event: true, ..Gave::default() });
-            }
-            Found::Told(text) | Found::ToldJson(text) => (Scalar::Text(text), None),
-        };
-        if scalar == Scalar::Text("") || rule.skip.iter().any(|skip| text_equals(scalar, skip)) {
-            return None;
-        }
-        let (source, mut lossy) = match &rule.cut {
-            None => (scalar, false),
-            Some(cut) => (Scalar::Text(cut_out(cut, scalar)?), true),
-        };
-        let mut word = None;
-        let value = match &rule.map {
-            None => {
-                let (value, cut) = convert(source, rule.kind.unwrap_or(leaf.takes.kind()))?;
-                lossy |= cut;
-                value
-            }
-            Some(Map::Enum(words)) => {
-                let Some(hit) = look_up(words, source) else {
-                    missed.get_or_insert((source, node));
-                    return None;
-                };
-                if *hit == Constant::Integer(OTHER) && leaf.enumeration.is_some() {
-                    word = Some(source);
-                }
-                mapped(rule, leaf, scalar_of(hit), &mut lossy)?
-            }
-            Some(Map::Bands(bands)) => {
-                let number = convert::number(source)?;
-                let (.., hit) =
-                    bands.iter().find(|(from, inclusive, _)| number > *from || (*inclusive && number >= *from))?;
-                lossy = true;
-                mapped(rule, leaf, scalar_of(hit), &mut lossy)?
-            }
-            Some(Map::Scale(factor)) => {
-                let scaled = scaled(source, *factor)?;
-                let (value, cut) = convert(scaled, rule.kind.unwrap_or(leaf.takes.kind()))?;
-                lossy |= cut;
-                value
-            }
-        };
-        let fitted = self.fit(value, leaf)?;
-        lossy |= fitted.lossy;
-        if let Some(node) = node.filter(|_| !lossy && !rule.keep) {
-            self.take(node, if leaf.is_free { FREE } else { TYPED });
-        }
-        self.trace.wrote(rule.id, &leaf.target, &self.buffers.indices, Some(&path.label));
-        Some(Gave { from_event: true, number: fitted.number, word, word_node: node, is_rest: false })
-    }
-
-    /// Writes a whole container: as JSON, or as the text of it where the target takes text.
-    fn subtree(&mut self, rule: &'r Rule, leaf: &'r Leaf, path: &'r Path, node: usize) -> Option<Gave<'r>> {
-        if rule.kind.unwrap_or(leaf.takes.kind()) != Kind::Json {
-            return None;
-        }
-        let buffers = &mut *self.buffers;
-        let (fate, journal) = (&mut buffers.fate, &mut buffers.journal);
-        let take = |leaf: usize| {
-            if let Some(fate) = fate.get_mut(leaf).filter(|fate| **fate == LEFT && !rule.keep) {
-                journal.push((leaf, *fate));
-                *fate = FREE;
-            }
-            true
-        };
-        let wrote = match leaf.takes {
-            Type::Json => buffers.copier.copy(self.nodes, node, b"", &mut buffers.scratch, take),
-            Type::Text { .. } => {
-                buffers.aux.clear();
-                let wrote = buffers.copier.copy(self.nodes, node, b"", &mut buffers.aux, take);
-                if let Ok(text) = std::str::from_utf8(&buffers.aux) {
-                    push_string(&mut buffers.scratch, text);
-                }
-                wrote
-            }
-            _ => false,
-        };
-        if !wrote {
-            return None;
-        }
-        self.trace.wrote(rule.id, &leaf.target, &self.buffers.indices, Some(&path.label));
-        Some(Gave { from_event: true, ..Gave::default() })
-    }
-
-    /// Remembers that what is left below a path belongs here; nothing where nothing is left even now.
-    fn rest(&mut self, rule: &'r Rule, leaf: &'r Leaf, path: &'r Path) -> Option<Gave<'r>> {
-        let Found::Node(node) = self.at(path)? else { return None };
-        let buffers = &mut *self.buffers;
-        let fate = &buffers.fate;
-        let is_left = any_leaf(self.nodes, node, &mut buffers.open, |leaf| fate.get(leaf).copied() == Some(LEFT));
-        if !is_left || buffers.void.contains(&(node, rule.id)) {
-            return None;
-        }
-        buffers.splices.push(Splice {
-            at: buffers.scratch.len(),
-            name: (buffers.names.len(), buffers.names.len()),
-            node,
-            rule: rule.id,
-            is_needed: false,
-            has_leaves: false,
-        });
-        self.trace.wrote(rule.id, &leaf.target, &self.buffers.indices, Some(&path.label));
-        Some(Gave { from_event: true, is_rest: true, ..Gave::default() })
-    }
-
-    /// Text with values in it, all or nothing. It consumes nothing.
-    fn template(&mut self, rule: &'r Rule, leaf: &'r Leaf, pieces: &'r [Piece]) -> Option<Gave<'r>> {
-        let mut text = std::mem::take(&mut self.buffers.aux);
-        text.clear();
-        let whole = pieces.iter().all(|piece| match piece {
-            Piece::Text(constant) => {
-                text.extend_from_slice(constant.as_bytes());
-                true
-            }
-            Piece::Path(path) => {
-                let part = self.leaf_at(path).filter(|part| *part != Scalar::Text(""));
-                part.is_some_and(|part| {
-                    with_text(part, |part| text.extend_from_slice(part.as_bytes()));
-                    true
-                })
-            }
-        });
-        let gave = match std::str::from_utf8(&text) {
-            Ok(made) if whole && !made.is_empty() => self.made(rule, leaf, made),
-            _ => None,
-        };
-        self.buffers.aux = text;
-        gave
-    }
-
-    fn made(&mut self, rule: &'r Rule, leaf: &'r Leaf, text: &str) -> Option<Gave<'r>> {
-        let source = Scalar::Text(text);
-        if rule.skip.iter().any(|skip| skip == text) {
-            return None;
-        }
-        let source = match &rule.cut {
-            None => source,
-            Some(cut) => Scalar::Text(cut_out(cut, source)?),
-        };
-        let value = match &rule.map {
-            Some(Map::Enum(words)) => Value::Scalar(scalar_of(look_up(words, source)?)),
-            _ => convert(source, rule.kind.unwrap_or(leaf.takes.kind()))?.0,
-        };
-        let fitted = self.fit(value, leaf)?;
-        self.trace.wrote(rule.id, &leaf.target, &self.buffers.indices, None);
-        Some(Gave { from_event: true, number: fitted.number, ..Gave::default() })
-    }
-
-    /// A hash of the log type, the first of these paths that is there, and the event's bytes. It consumes nothing.
-    fn uid(&mut self, rule: &'r Rule, leaf: &'r Leaf, paths: &'r [Path]) -> Option<Gave<'r>> {
-        let mut hash = Sha256::new();
-        hash.update(self.log_type.as_bytes());
-        hash.update([0x1f]);
-        if let Some(first) = paths.iter().find_map(|path| self.leaf_at(path).filter(|text| *text != Scalar::Text(""))) {
-            with_text(first, |text| hash.update(text.as_bytes()));
-        }
-        hash.update([0x1f]);
-        hash.update(self.digest);
-        let hash = hash.finalize();
-        let scratch = &mut self.buffers.scratch;
-        scratch.push(b'"');
-        push_hex(scratch, hash.get(..16)?);
-        scratch.push(b'"');
-        self.trace.wrote(rule.id, &leaf.target, &self.buffers.indices, None);
-        Some(Gave { from_event: true, ..Gave::default() })
-    }
-
-    /// Writes a value where it fits the target, and notes what the target is besides.
-    fn fit(&mut self, value: Value<'_>, leaf: &Leaf) -> Option<convert::Fitted> {
-        let buffers = &mut *self.buffers;
-        let begin = buffers.scratch.len();
-        let fitted = fit(value, leaf.takes, &mut buffers.scratch)?;
-        let written = buffers.scratch.get(begin..).unwrap_or_default();
-        if let Some(enumeration) = &leaf.enumeration {
-            let known = match fitted.number {
-                Some(number) => enumeration.numbers.is_empty() || enumeration.caption(number).is_some(),
-                None => enumeration.texts.is_empty() || enumeration.has_text(written),
-            };
-            if !known {
-                buffers.scratch.truncate(begin);
-                return None;
-            }
-        }
-        if let Some(observable) = &leaf.observable
-            && buffers.observed_count < OBSERVABLES_MAX
-        {
-            let observed = &mut buffers.observed;
-            observed.extend_from_slice(b",{\"name\":\"");
-            push_indexed(observed, &leaf.target, &buffers.indices);
-            observed.extend_from_slice(b"\",");
-            observed.extend_from_slice(&observable.fields);
-            observed.extend_from_slice(b",\"value\":");
-            if written.first() == Some(&b'"') {
-                observed.extend_from_slice(written);
-            } else {
-                observed.push(b'"');
-                observed.extend_from_slice(written);
-                observed.push(b'"');
-            }
-            observed.push(b'}');
-            buffers.observed_count = buffers.observed_count.saturating_add(1);
-        }
-        let inside = (begin.saturating_add(1), buffers.scratch.len().saturating_sub(1));
-        match leaf.role {
-            Role::Account => self.found.account = inside,
-            Role::Region => self.found.region = inside,
-            Role::None | Role::Activity | Role::Severity | Role::Time => {}
-        }
-        Some(fitted)
-    }
-}
-
-/// What a look-up gave, converted: as the rule says, or a word as the target asks. A number stands as it is written.
-fn mapped<'v>(rule: &Rule, leaf: &Leaf, scalar: Scalar<'v>, lossy: &mut bool) -> Option<Value<'v>> {
-    let kind = match (rule.kind, scalar) {
-        (Some(kind), _) => kind,
-        (None, Scalar::Text(_)) => leaf.takes.kind(),
-        (None, _) => return Some(Value::Scalar(scalar)),
-    };
-    let (value, cut) = convert(scalar, kind)?;
-    *lossy |= cut;
-    Some(value)
-}
-
-fn look_up<'p>(words: &'p [(String, Constant)], source: Scalar<'_>) -> Option<&'p Constant> {
-    with_text(source, |text| {
-        let at = words.binary_search_by(|(word, _)| word.as_str().cmp(text)).ok()?;
-        words.get(at).map(|(_, constant)| constant)
-    })
-}
-
-/// What a cut leaves of a text; nothing where it leaves nothing, or where the leaf is no text.
-fn cut_out<'v>(cut: &Cut, scalar: Scalar<'v>) -> Option<&'v str> {
-    let Scalar::Text(text) = scalar else { return None };
-    let piece = match cut {
-        Cut::Before(mark) => text.split_once(mark.as_str())?.0,
-        Cut::After(mark) => text.split_once(mark.as_str())?.1,
-        Cut::Capture(regex) => regex.captures(text)?.get(1)?.as_str(),
-    };
-    (!piece.is_empty()).then_some(piece)
-}
-
-/// A number times a factor; a whole number where both are.
-fn scaled<'v>(source: Scalar<'_>, factor: f64) -> Option<Scalar<'v>> {
-    let product = convert::number(source)? * factor;
-    if !product.is_finite() {
-        return None;
-    }
-    let whole = convert(Scalar::Float(product), Kind::Integer);
-    Some(match (source, whole) {
-        (Scalar::Integer(_) | Scalar::Text(_), Some((Value::Scalar(whole @ Scalar::Integer(_)), false))) => match whole
-        {
-            Scalar::Integer(number) => Scalar::Integer(number),
-            _ => Scalar::Float(product),
-        },
-        _ => Scalar::Float(product),
-    })
 }

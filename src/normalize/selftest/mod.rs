@@ -8,8 +8,10 @@ mod uid;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
+pub use compare::Difference;
 use serde_json::Value;
 
 use super::mapping::Loaded;
@@ -47,10 +49,46 @@ pub struct Outcome {
     pub name: String,
     /// Where it stands.
     pub at: At,
-    /// What is wrong, a line each; none if the test passed. Differences read `path: expected .., got ..`.
-    pub faults: Vec<String>,
+    /// What is wrong; none if the test passed.
+    pub faults: Vec<Fault>,
     /// What OCSF warns of although the event is valid.
     pub warnings: Vec<String>,
+}
+
+/// What is wrong with what came out of a test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Which event of several it is about, from 1.
+    pub event: Option<usize>,
+    /// What.
+    pub kind: FaultKind,
+}
+
+/// What may be wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// A field is not as it is expected.
+    Difference(Difference),
+    /// Anything else, in words.
+    Words(String),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(event) = self.event {
+            write!(f, "event {event}: ")?;
+        }
+        match &self.kind {
+            FaultKind::Difference(difference) => difference.fmt(f),
+            FaultKind::Words(words) => f.write_str(words),
+        }
+    }
+}
+
+impl Fault {
+    fn words(words: String) -> Self {
+        Self { event: None, kind: FaultKind::Words(words) }
+    }
 }
 
 impl Summary {
@@ -103,7 +141,7 @@ impl Bench<'_> {
         let peeled = match peeler.peel(test.input.as_bytes(), test.arrival_ms) {
             Ok(peeled) => peeled,
             Err(refusal) => {
-                outcome.faults.push(format!("the input is refused: {refusal}"));
+                outcome.faults.push(Fault::words(format!("the input is refused: {refusal}")));
                 return outcome;
             }
         };
@@ -114,7 +152,7 @@ impl Bench<'_> {
                     let (log_type, value) = normalize(normalizer, &event, fired);
                     let mut told = Vec::new();
                     if log_type != mapping.log_type {
-                        told.push(format!("it was recognised as {log_type}"));
+                        told.push(FaultKind::Words(format!("it was recognised as {log_type}")));
                     }
                     match (test.expect.get(events), value) {
                         (Some(expect), Ok(value)) => {
@@ -122,22 +160,22 @@ impl Bench<'_> {
                             told.extend(difference(expect, &value, &is_uid));
                             validate(&value, &mut told, &mut outcome.warnings);
                         }
-                        (None, Ok(value)) => told.push(format!("nothing is expected, got {value}")),
-                        (_, Err(error)) => told.push(format!("the output is no JSON: {error}")),
+                        (None, Ok(value)) => told.push(FaultKind::Words(format!("nothing is expected, got {value}"))),
+                        (_, Err(error)) => told.push(FaultKind::Words(format!("the output is no JSON: {error}"))),
                     }
                     events += 1;
-                    let is_one_of_many = test.expect.len() > 1;
-                    outcome.faults.extend(
-                        told.into_iter()
-                            .map(|told| if is_one_of_many { format!("event {events}: {told}") } else { told }),
-                    );
+                    let event = (test.expect.len() > 1).then_some(events);
+                    outcome.faults.extend(told.into_iter().map(|kind| Fault { event, kind }));
                 }
                 Piece::Filtered { .. } => {}
-                Piece::Refused { code, .. } => outcome.faults.push(format!("a part of the input is refused: {code}")),
+                Piece::Refused { code, .. } => {
+                    outcome.faults.push(Fault::words(format!("a part of the input is refused: {code}")));
+                }
             }
         }
         if events < test.expect.len() {
-            outcome.faults.push(format!("{} events are expected, and the input holds {events}", test.expect.len()));
+            let words = format!("{} events are expected, and the input holds {events}", test.expect.len());
+            outcome.faults.push(Fault::words(words));
         }
         outcome
     }
@@ -174,17 +212,17 @@ fn normalize(
     (found.log_type, serde_json::from_slice(&out))
 }
 
-fn difference(expect: &str, value: &Value, is_uid: &dyn Fn(&str) -> bool) -> Vec<String> {
+fn difference(expect: &str, value: &Value, is_uid: &dyn Fn(&str) -> bool) -> Vec<FaultKind> {
     match serde_json::from_str(expect) {
-        Ok(expect) => compare::differences(&expect, value, is_uid),
-        Err(error) => vec![format!("`expect` is no JSON: {error}")],
+        Ok(expect) => compare::differences(&expect, value, is_uid).into_iter().map(FaultKind::Difference).collect(),
+        Err(error) => vec![FaultKind::Words(format!("`expect` is no JSON: {error}"))],
     }
 }
 
-fn validate(value: &Value, faults: &mut Vec<String>, warnings: &mut Vec<String>) {
+fn validate(value: &Value, faults: &mut Vec<FaultKind>, warnings: &mut Vec<String>) {
     for problem in ocsf::validate(value) {
         match problem.severity() {
-            Severity::Error => faults.push(format!("no valid OCSF: {problem}")),
+            Severity::Error => faults.push(FaultKind::Words(format!("no valid OCSF: {problem}"))),
             Severity::Warning => warnings.push(problem.to_string()),
         }
     }

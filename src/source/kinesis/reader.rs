@@ -1,111 +1,206 @@
 //! The reader of one shard.
 
+use std::collections::VecDeque;
+use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use tokio::time::Instant;
+use aws_sdk_kinesis::types;
+use tokio::time::{Instant, sleep_until};
 
+use super::aggregate::{Opener, RECORD_OVERHEAD_BYTES};
+use super::feed::{Brought, Feed, Stage, UNREAD_MAX, now_ms};
 use super::options::KinesisOptions;
-use super::service::{Fetched, Service, Trouble};
-use crate::ack::{Position, Sequence, Settled, Step};
-use crate::delivery::Schedule;
-use crate::lease::{Checkpoint, Grant, Lost, Recall};
+use super::pace::{Answered, Pace};
+use super::service::{From, Service};
+use super::trouble::Trouble;
+use super::watch::{Arrivals, Tell, Watch, headroom_ms};
+use crate::ack::{Position, Settled, Step};
+use crate::budget::{Account, Charge};
+use crate::lease::{Checkpoint, Grant, Lost, Recall, Shard};
+use crate::metric::{Reason, ShardMeter, SourceMeter};
 use crate::record::Record;
 use crate::shutdown::Shutdown;
 use crate::source::{Closed, Intake, Room, Window};
 
-/// The service allows five calls a second for a shard.
-const CALL_EVERY: Duration = Duration::from_millis(200);
-
-/// The service gives 2 MiB a second for a shard, shared by all who read it.
-const BYTES_PER_SECOND: u32 = 2 << 20;
-
-/// The service gives at most so many records with one call.
-const CALL_RECORDS_MAX: u32 = 10_000;
-
-/// The first and the longest ceiling of a wait after a failed call.
-const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
-
 /// After so many failed calls in a row the failure is worth a warning.
 const FAILURES_QUIET: u32 = 3;
 
+/// After so many failed subscriptions in a row a shard is polled, where that is wanted.
+const FALLBACK_FAILURES: u32 = 5;
+
+/// The most records of one chunk: user records of an aggregate may be of a few bytes.
+const CHUNK_RECORDS_MAX: usize = 10_000;
+
+/// How often the watchdog looks, at the most and at the least.
+const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
+
+/// Arrival times are approximate, and one record may be a little earlier than the one before it: so long a backfill reads
+/// beyond its end before it believes that nothing earlier follows.
+const END_SLACK_MS: i64 = 5000;
+
 /// How a reading ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum End {
     /// The shard is closed, and everything in it is settled: its children may be read.
     Finished(String),
+    /// Everything up to the end of the backfill is settled. The grant is kept for as long as the backfill lasts.
+    Reached(String, Box<Grant>),
+    /// Another worker reads on. After a hand-over what was handed on is settled; after a loss it may come twice.
+    GivenUp(String),
     /// The shard is not there, or its stream is not; what was handed on is settled.
     Missing(String),
     /// It was asked to stop, or the pipeline is going down; what was handed on is settled.
     Stopped,
-    /// Another worker reads on: after a hand-over what was handed on is settled, after a loss it may come twice.
-    GivenUp(String),
+}
+
+/// What all readers of one stream share.
+#[derive(Debug)]
+pub struct Work {
+    /// The name of the source.
+    pub name: Arc<str>,
+    /// The stream.
+    pub service: Service,
+    /// As they were written.
+    pub options: Arc<KinesisOptions>,
+    /// What is measured.
+    pub meter: Arc<SourceMeter>,
+    /// How long the stream keeps its records, in milliseconds; 0 while that is not known.
+    pub retention_ms: AtomicU64,
+    /// The consumer whose subscriptions are read; none for polling.
+    pub consumer_arn: Option<Arc<str>>,
 }
 
 /// Reads one shard until its end, or until it is asked to stop.
 pub struct Reader {
-    service: Service,
-    options: Arc<KinesisOptions>,
-    /// Given back when the reader ends.
+    work: Arc<Work>,
+    /// The right to read the shard.
     grant: Grant,
+    /// Its id.
     shard: Arc<str>,
+    opener: Opener,
     window: Window,
+    account: Arc<Account>,
     /// Where the reading began: behind it there is no settled position yet.
     origin: Checkpoint,
     /// The last position that was handed on.
     sent: Option<Position>,
+    /// Records up to this one came before, and are left out: the service begins with the record of a checkpoint.
+    skip: Option<Position>,
+    /// Where a subscription goes on; everything before it was handed on, or is about to be.
+    continuation: Option<String>,
+    feed: Option<Feed>,
+    stage: Stage,
+    is_polling: bool,
+    pace: Pace,
+    /// What ends the reading when everything before it is settled.
+    ending: Option<Ending>,
+    /// Fetched and not yet taken apart.
+    fetched: VecDeque<types::Record>,
+    /// Taken apart and not yet handed on.
+    ready: VecDeque<Record>,
+    /// The room of both.
+    charge: Option<Charge>,
     /// The checkpoint that was written last.
     written: Checkpoint,
     written_at: Instant,
-    iterator: Option<String>,
-    /// Nothing follows what was fetched: the shard is closed.
-    is_closed: bool,
-    /// Fetched and not yet handed on.
-    fetched: Vec<Record>,
-    call_at: Instant,
-    schedule: Schedule,
-    failures: u32,
+    watch: Watch,
+    write_watch: Watch,
+    /// Since when nobody asks the feed.
+    unread_since: Option<Instant>,
+    trouble: Option<Reason>,
+    arrivals: Arrivals,
+    meter: Arc<ShardMeter>,
 }
 
-type Call = Pin<Box<dyn Future<Output = (Option<String>, Result<Fetched, Trouble>)> + Send>>;
+#[derive(Clone, Debug)]
+enum Ending {
+    /// The shard is closed, and these came from it.
+    Closed(Vec<Shard>),
+    /// The time is over that is to be read.
+    Reached,
+}
 
-/// The length of the next chunk in records, and the wait for its room.
-type Door = (usize, Pin<Box<dyn Future<Output = Result<Room, Closed>> + Send>>);
+/// A future that is kept over many turns of the loop.
+type Lasting<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+type Kept<T> = Option<Lasting<T>>;
+
+/// What a feed brought, and the feed itself.
+type Fetched = Box<(Feed, Result<Brought, Trouble>)>;
+
+/// What is under way for one shard, all of it at the same time: nothing here waits for anything else.
+struct UnderWay {
+    fetching: Kept<Fetched>,
+    /// The length of the next chunk, and the wait for its place.
+    placing: Kept<(usize, Result<Room, Closed>)>,
+    writing: Kept<(Checkpoint, Result<(), Lost>)>,
+}
 
 /// What happened to a reader.
 enum Happening {
     Settled(Settled),
-    Called(Option<String>, Result<Fetched, Trouble>),
-    Room(Result<Room, Closed>),
-    TimeToWrite,
+    Fetched(Fetched),
+    Placed(usize, Result<Room, Closed>),
+    Written(Checkpoint, Result<(), Lost>),
     Recalled(Recall),
+    TimeToWrite,
+    TimeToLook,
     Stop,
 }
 
+/// Why the reading is over.
+enum Over {
+    Ended(Ending),
+    Stopped,
+    Recalled,
+    Lost,
+    Missing,
+    Foreign(String),
+}
+
 impl Reader {
-    /// A reader of the shard that is granted.
-    pub fn new(name: &Arc<str>, service: Service, options: Arc<KinesisOptions>, grant: Grant) -> Self {
+    /// A reader of a shard that is granted, from its checkpoint on.
+    #[must_use]
+    pub fn new(work: &Arc<Work>, grant: Grant, account: Account) -> Self {
+        let options = &work.options;
         let (shard, checkpoint) = (Arc::clone(grant.shard()), grant.from().clone());
-        let settled = checkpoint.position(&shard);
+        let hash_keys = grant.hash_range().map(|range| (range.start, range.end));
+        let label = label(work, &shard);
+        let settled = checkpoint.position(&label);
         let now = Instant::now();
+        let window = Window::new(Arc::clone(&work.name), options.window_chunks_max.max(1), settled.clone());
+        let meter = work.meter.shard(&label);
+        meter.measure(|state| (state.reason, state.standstill_ms) = (Reason::Moving, 0));
         Self {
-            service,
-            window: Window::new(Arc::clone(name), options.window_chunks_max.max(1), settled.clone()),
-            options,
             grant,
             shard,
+            opener: Opener { shard: label, hash_keys, is_strict: options.kpl_strict },
+            window,
+            account: Arc::new(account),
             origin: checkpoint.clone(),
             sent: settled,
+            skip: None,
+            continuation: None,
+            feed: None,
+            stage: Stage::default(),
+            is_polling: work.consumer_arn.is_none(),
+            pace: Pace::new(options.records_max, options.idle_wait.0, fastrand::u64(..), now),
+            ending: None,
+            fetched: VecDeque::new(),
+            ready: VecDeque::new(),
+            charge: None,
             written: checkpoint,
             written_at: now,
-            iterator: None,
-            is_closed: false,
-            fetched: Vec::new(),
-            call_at: now,
-            schedule: Schedule::new(RETRY.0, RETRY.1, fastrand::u64(..), now.into_std()),
-            failures: 0,
+            watch: Watch::new(options.standstill_after.0, now),
+            write_watch: Watch::new(options.standstill_after.0, now),
+            unread_since: None,
+            trouble: None,
+            arrivals: Arrivals::default(),
+            meter,
+            work: Arc::clone(work),
         }
     }
 
@@ -115,246 +210,415 @@ impl Reader {
     ///
     /// When the checkpoint is not of this stream.
     pub async fn run(mut self, intake: Intake, stop: Shutdown) -> Result<End, super::Error> {
-        let (mut call, mut door): (Option<Call>, Option<Door>) = (None, None);
-        loop {
-            if self.is_closed && self.fetched.is_empty() && self.window.is_idle() {
-                return Ok(match self.grant.finish(Vec::new()).await {
-                    Ok(()) => End::Finished(self.shard.to_string()),
-                    Err(Lost) => End::GivenUp(self.shard.to_string()),
-                });
+        let over = self.read(&intake, &stop).await;
+        // Without its intake the lanes flush, and nothing more is waited for than what is out.
+        drop(intake);
+        self.let_go();
+        let shard = self.shard.to_string();
+        // What is out of a lost shard comes again from another worker, and nothing here can be written.
+        while !self.window.is_idle() && !matches!(over, Over::Lost) {
+            tokio::select! {
+                settled = self.window.next_settled() => drop(self.settle(settled)),
+                () = self.grant.lost() => return Ok(End::GivenUp(shard)),
             }
-            if door.is_none() && !self.fetched.is_empty() && !self.window.is_full() {
-                door = Some(self.door(&intake));
+        }
+        let written = match &over {
+            Over::Lost => Err(Lost),
+            Over::Ended(Ending::Closed(children)) => self.grant.finish(children.clone()).await,
+            _ => match self.checkpoint() {
+                Some(checkpoint) => self.grant.checkpoint(checkpoint).await,
+                None => Ok(()),
+            },
+        };
+        Ok(match (over, written) {
+            (Over::Foreign(words), _) => return Err(super::Error::Foreign(words)),
+            (_, Err(Lost)) | (Over::Recalled | Over::Lost, _) => End::GivenUp(shard),
+            (Over::Ended(Ending::Closed(_)), Ok(())) => End::Finished(shard),
+            (Over::Ended(Ending::Reached), Ok(())) => End::Reached(shard, Box::new(self.grant)),
+            (Over::Missing, Ok(())) => {
+                self.grant.gone();
+                End::Missing(shard)
             }
-            if call.is_none() && self.fetched.is_empty() && !self.is_closed {
-                call = Some(self.call());
+            (Over::Stopped, Ok(())) => End::Stopped,
+        })
+    }
+
+    /// Reads until it is over; nothing is under way then but chunks that are out.
+    async fn read(&mut self, intake: &Intake, stop: &Shutdown) -> Over {
+        let mut under_way = UnderWay { fetching: None, placing: None, writing: None };
+        let look_every = (self.work.options.standstill_after.0 / 4).clamp(LOOK_EVERY.0, LOOK_EVERY.1);
+        let mut look_at = Instant::now();
+        let over = loop {
+            if let Some(ending) = self.begin(&mut under_way, intake) {
+                break Over::Ended(ending);
             }
-            let write_at = self.written_at + self.options.checkpoint_interval.0;
+            let write_at = self.written_at + self.work.options.checkpoint_interval.0;
+            let may_write = under_way.writing.is_none() && self.checkpoint().is_some();
             let happening = tokio::select! {
                 // What is settled counts first: it may call the reading back.
                 biased;
                 settled = self.window.next_settled() => Happening::Settled(settled),
                 () = stop.requested() => Happening::Stop,
                 recall = self.grant.recalled() => Happening::Recalled(recall),
-                () = tokio::time::sleep_until(write_at), if self.is_unwritten() => Happening::TimeToWrite,
-                room = opened(&mut door) => Happening::Room(room),
-                (iterator, result) = called(&mut call) => Happening::Called(iterator, result),
+                (checkpoint, result) = kept(&mut under_way.writing) => Happening::Written(checkpoint, result),
+                () = sleep_until(write_at), if may_write => Happening::TimeToWrite,
+                () = sleep_until(look_at) => Happening::TimeToLook,
+                (records, room) = kept(&mut under_way.placing) => Happening::Placed(records, room),
+                fetched = kept(&mut under_way.fetching) => Happening::Fetched(fetched),
             };
             match happening {
                 Happening::Settled(settled) => {
                     if self.settle(settled) {
-                        (call, door) = (None, None);
+                        (under_way.fetching, under_way.placing) = (None, None);
                     }
                 }
-                Happening::Called(iterator, result) => {
-                    call = None;
-                    self.iterator = iterator;
+                Happening::Fetched(fetched) => {
+                    under_way.fetching = None;
+                    let (feed, result) = *fetched;
+                    self.feed = Some(feed);
                     match self.take(result) {
                         None => {}
-                        Some(Trouble::Foreign(words)) => {
-                            self.drain(intake).await;
-                            return Err(super::Error::Foreign(words));
-                        }
-                        Some(_) => {
-                            return Ok(self.give_up_missing(intake).await);
-                        }
+                        Some(Trouble::Foreign(words)) => break Over::Foreign(words),
+                        Some(_) => break Over::Missing,
                     }
                 }
-                Happening::Room(room) => match (door.take(), room) {
-                    (Some((records, _)), Ok(room)) => self.hand_on(records, room),
-                    _ => return Ok(self.drain(intake).await),
-                },
-                Happening::TimeToWrite => {
-                    if self.write().await.is_err() {
-                        return Ok(End::GivenUp(self.shard.to_string()));
+                Happening::Placed(records, Ok(room)) => {
+                    under_way.placing = None;
+                    self.hand_on(records, room);
+                }
+                Happening::Written(checkpoint, result) => {
+                    under_way.writing = None;
+                    if result.is_err() {
+                        break Over::Lost;
                     }
+                    self.written = checkpoint;
+                    self.tell_moved();
+                    let _told = self.write_watch.moved(Instant::now());
                 }
-                Happening::Recalled(Recall::Lost) => return Ok(End::GivenUp(self.shard.to_string())),
-                Happening::Recalled(Recall::HandOver) => {
-                    let shard = self.shard.to_string();
-                    self.drain(intake).await;
-                    return Ok(End::GivenUp(shard));
+                Happening::TimeToWrite => under_way.writing = self.write(),
+                Happening::TimeToLook => {
+                    self.look(&under_way);
+                    look_at = Instant::now() + look_every;
                 }
-                Happening::Stop => return Ok(self.drain(intake).await),
+                Happening::Placed(_, Err(Closed)) | Happening::Stop => break Over::Stopped,
+                Happening::Recalled(Recall::HandOver) => break Over::Recalled,
+                Happening::Recalled(Recall::Lost) => break Over::Lost,
             }
-        }
-    }
-
-    /// The next call, at its time: for an iterator first, where there is none.
-    fn call(&mut self) -> Call {
-        let (service, shard) = (self.service.clone(), Arc::clone(&self.shard));
-        let iterator = self.iterator.take();
-        let behind = self.sent.as_ref().map_or_else(|| self.origin.clone(), Checkpoint::at);
-        let records_max = i32::try_from(self.records_max()).unwrap_or(i32::MAX);
-        let at = self.call_at;
-        // A call that is given up midway was made all the same, as far as the service's limits go.
-        self.call_at = at.max(Instant::now()) + CALL_EVERY;
-        Box::pin(async move {
-            tokio::time::sleep_until(at).await;
-            let iterator = match iterator {
-                Some(iterator) => iterator,
-                None => match service.iterator(&shard, &behind).await {
-                    Ok(Some(iterator)) => iterator,
-                    Ok(None) => return (None, Ok(Fetched::default())),
-                    Err(trouble) => return (None, Err(trouble)),
-                },
-            };
-            let result = service.records(iterator.clone(), records_max).await;
-            (Some(iterator), result)
-        })
-    }
-
-    /// Takes what a call brought, and sets the time of the next. Gives the trouble back that ends the reading.
-    fn take(&mut self, result: Result<Fetched, Trouble>) -> Option<Trouble> {
-        let trouble = match result {
-            Ok(fetched) => {
-                self.schedule.reset();
-                self.failures = 0;
-                self.call_at = Instant::now() + self.pause_after(&fetched);
-                self.is_closed = fetched.next_iterator.is_none();
-                self.iterator = fetched.next_iterator;
-                self.fetched = fetched.records.into_iter().map(|record| self.record(record)).collect();
-                return None;
-            }
-            Err(trouble @ (Trouble::Missing(_) | Trouble::Foreign(_))) => return Some(trouble),
-            Err(trouble) => trouble,
         };
-        if matches!(trouble, Trouble::Expired(_) | Trouble::Refused(_) | Trouble::Disturbed(_)) {
-            // An iterator that the service cannot read may also come back as a bare 500: a new one costs one call.
-            self.iterator = None;
+        // A write that is under way is not given up: two of them must not overtake each other.
+        let UnderWay { fetching, placing, writing } = under_way;
+        drop((fetching, placing));
+        if let Some(writing) = writing {
+            let (checkpoint, result) = writing.await;
+            if result.is_err() {
+                return Over::Lost;
+            }
+            self.written = checkpoint;
         }
-        let wait = self.schedule.next(None).max(CALL_EVERY);
-        self.call_at = Instant::now() + wait;
-        self.failures = self.failures.saturating_add(1);
-        if self.failures > FAILURES_QUIET {
-            tracing::warn!(shard = %self.shard, %trouble, ?wait, failures = self.failures, "call failed again, trying on");
-        } else {
-            tracing::debug!(shard = %self.shard, %trouble, ?wait, "call failed, trying again");
+        over
+    }
+
+    /// Begins whatever can be begun. Gives back what ended the reading, when all before it is settled.
+    fn begin(&mut self, under_way: &mut UnderWay, intake: &Intake) -> Option<Ending> {
+        if under_way.placing.is_none() {
+            self.open_fetched();
+            if !self.ready.is_empty() && !self.window.is_full() {
+                under_way.placing = Some(self.place(intake));
+            }
+        }
+        let is_empty = under_way.placing.is_none() && self.ready.is_empty();
+        if is_empty && self.ending.is_some() {
+            return self.ending.clone().filter(|_| self.window.is_idle());
+        }
+        if is_empty && under_way.fetching.is_none() {
+            under_way.fetching = Some(self.fetch());
+            self.unread_since = None;
+        } else if under_way.fetching.is_none() && self.unread_since.is_none() {
+            self.unread_since = Some(Instant::now());
         }
         None
     }
 
-    /// How long the service's limits ask to wait, and the others who read the shard.
-    fn pause_after(&self, fetched: &Fetched) -> Duration {
-        let bytes: usize = fetched.records.iter().map(|record| record.data.as_ref().len()).sum();
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let for_bytes = Duration::from_secs(1).mul_f64(f64::from(bytes) / f64::from(BYTES_PER_SECOND));
-        let is_at_end = fetched.behind.is_zero() && fetched.records.len() < self.records_max();
-        let for_others = if is_at_end { self.options.idle_wait.0 } else { Duration::ZERO };
-        CALL_EVERY.max(for_bytes).max(for_others)
+    /// The next step of the feed.
+    fn fetch(&mut self) -> Lasting<Fetched> {
+        let now = Instant::now();
+        self.charge = None;
+        self.skip.clone_from(&self.sent);
+        let ask =
+            if self.is_polling { self.pace.ask(now, self.account.share_bytes()) } else { self.pace.subscribe(now) };
+        let feed = self.feed.take().unwrap_or_else(|| self.new_feed());
+        let from = match (&self.continuation, &self.sent) {
+            (Some(continuation), _) if !self.is_polling => From::Behind(continuation.clone()),
+            (_, Some(sent)) => From::Checkpoint(Checkpoint::at(sent)),
+            (_, None) => From::Checkpoint(self.origin.clone()),
+        };
+        let next = feed.next(ask, Arc::clone(&self.account), from);
+        Box::pin(async move { Box::new(next.await) })
     }
 
-    fn records_max(&self) -> usize {
-        usize::try_from(self.options.records_max.clamp(1, CALL_RECORDS_MAX)).unwrap_or(usize::MAX)
+    fn new_feed(&self) -> Feed {
+        let (service, shard, stage) = (self.work.service.clone(), Arc::clone(&self.shard), self.stage.clone());
+        match &self.work.consumer_arn {
+            Some(consumer_arn) if !self.is_polling => {
+                let renewal = self.work.options.subscription_renewal.0;
+                Feed::fan_out(service, shard, stage, Arc::clone(consumer_arn), renewal)
+            }
+            _ => Feed::polling(service, shard, stage),
+        }
     }
 
-    fn record(&self, record: aws_sdk_kinesis::types::Record) -> Record {
-        let arrival_ms = record.approximate_arrival_timestamp.and_then(|time| time.to_millis().ok());
-        let position = Position::new(Arc::clone(&self.shard), Sequence::new(&record.sequence_number));
-        Record { data: Bytes::from(record.data.into_inner()), position, arrival_ms }
+    /// Takes what the feed brought. Gives the trouble back that ends the reading.
+    fn take(&mut self, result: Result<Brought, Trouble>) -> Option<Trouble> {
+        let now = Instant::now();
+        let brought = match result {
+            Ok(brought) => brought,
+            Err(trouble @ (Trouble::Missing(_) | Trouble::Foreign(_))) => return Some(trouble),
+            Err(trouble) => {
+                self.fail(now, &trouble);
+                return None;
+            }
+        };
+        if brought.is_new_subscription {
+            self.pace.subscribed(now);
+        }
+        if let Some(behind) = brought.behind {
+            self.trouble = None;
+            if self.is_polling {
+                let answered = Answered { records: brought.records.len(), bytes: brought.bytes(), behind };
+                self.pace.answered(now, answered);
+            } else {
+                self.pace.pushed(now);
+            }
+            self.continuation = brought.continuation.or(self.continuation.take());
+            self.meter.measure(|state| state.behind_ms = Some(u64::try_from(behind.as_millis()).unwrap_or(u64::MAX)));
+            self.tell_moved();
+            if self.is_beyond_end(brought.asked_ms, behind) {
+                self.ending = Some(Ending::Reached);
+            }
+        }
+        if let Some(children) = brought.end {
+            self.ending = Some(Ending::Closed(children));
+        }
+        self.fetched = brought.records.into();
+        self.charge = Some(brought.charge);
+        None
     }
 
-    /// Measures the next chunk and asks for room for it.
-    fn door(&self, intake: &Intake) -> Door {
-        let bytes_max = self.options.chunk_bytes_max.bytes();
+    /// Says whether everything has come that arrived before the end of the backfill.
+    fn is_beyond_end(&self, asked_ms: i64, behind: Duration) -> bool {
+        let behind_ms = i64::try_from(behind.as_millis()).unwrap_or(i64::MAX);
+        self.work.options.end_ms().is_some_and(|end_ms| asked_ms.saturating_sub(behind_ms) >= end_ms + END_SLACK_MS)
+    }
+
+    fn fail(&mut self, now: Instant, trouble: &Trouble) {
+        let wait = self.pace.failed(now, trouble);
+        let failures = self.pace.failures();
+        match trouble {
+            Trouble::Throttled(_) => self.meter.throttled.add(1),
+            _ => self.meter.failures.add(1),
+        }
+        // The first expired iterator is in order.
+        self.trouble = (failures > 1 || !matches!(trouble, Trouble::Expired(_))).then(|| trouble.reason());
+        if matches!(trouble, Trouble::Refused(_) | Trouble::Garbage(_)) {
+            self.continuation = None;
+        }
+        let shard = &self.opener.shard;
+        if failures > FAILURES_QUIET {
+            tracing::warn!(source = %self.work.name, %shard, %trouble, ?wait, failures, "call failed again, trying on");
+        } else {
+            tracing::debug!(source = %self.work.name, %shard, %trouble, ?wait, "call failed, trying again");
+        }
+        if !self.is_polling && self.work.options.fan_out_fallback && failures >= FALLBACK_FAILURES {
+            tracing::warn!(source = %self.work.name, %shard, %trouble, "cannot be subscribed to, polling this shard instead");
+            self.is_polling = true;
+            (self.feed, self.continuation) = (None, None);
+        }
+    }
+
+    /// Takes fetched records apart until there are enough of them for a chunk.
+    fn open_fetched(&mut self) {
+        let bytes_max = self.work.options.chunk_bytes_max.bytes();
+        let mut bytes: usize = self.ready.iter().take(CHUNK_RECORDS_MAX).map(|record| record.data.len()).sum();
+        while bytes < bytes_max && self.ready.len() < CHUNK_RECORDS_MAX {
+            let Some(record) = self.fetched.pop_front() else { break };
+            let opened = self.opener.open(record);
+            if opened.is_aggregate {
+                self.meter.aggregates.add(1);
+            }
+            if let Some(broken) = opened.broken {
+                self.meter.broken.add(1);
+                tracing::debug!(shard = %self.opener.shard, %broken, "broken aggregate, taken as it is");
+            }
+            self.meter.outside.add_count(opened.outside);
+            self.meter.discarded.add_count(opened.discarded);
+            for record in opened.records {
+                if self.is_wanted(&record) {
+                    bytes = bytes.saturating_add(record.data.len());
+                    self.ready.push_back(record);
+                }
+            }
+        }
+    }
+
+    /// Leaves out what was handed on before, and what lies behind the end of a backfill.
+    fn is_wanted(&mut self, record: &Record) -> bool {
+        if let Some(skip) = &self.skip {
+            if at(&record.position) <= at(skip) {
+                return false;
+            }
+            self.skip = None;
+        }
+        let (Some(end_ms), Some(arrival_ms)) = (self.work.options.end_ms(), record.arrival_ms) else { return true };
+        if arrival_ms >= end_ms + END_SLACK_MS {
+            self.fetched.clear();
+            self.ending = Some(Ending::Reached);
+        }
+        arrival_ms < end_ms
+    }
+
+    /// Measures the next chunk and asks for a place for it.
+    fn place(&mut self, intake: &Intake) -> Lasting<(usize, Result<Room, Closed>)> {
+        let bytes_max = self.work.options.chunk_bytes_max.bytes();
         let (mut fits, mut bytes) = (0, 0);
-        for record in &self.fetched {
-            if fits > 0 && bytes + record.data.len() > bytes_max {
+        for record in self.ready.iter().take(CHUNK_RECORDS_MAX) {
+            if fits > 0 && record.data.len().saturating_add(bytes) > bytes_max {
                 break;
             }
             fits += 1;
             bytes += record.data.len();
         }
-        let records = self.window.chunk_len(self.fetched.get(..fits).unwrap_or_default()).max(1);
-        let bytes = self.fetched.iter().take(records).map(|record| record.data.len()).sum();
-        (records, Box::pin(intake.clone().room(bytes)))
+        let ready = self.ready.make_contiguous();
+        let records = self.window.chunk_len(ready.get(..fits).unwrap_or_default()).max(1);
+        let cost = |record: &Record| record.data.len().saturating_add(RECORD_OVERHEAD_BYTES);
+        let bytes = ready.iter().take(records).map(cost).sum();
+        let charge = match &mut self.charge {
+            Some(charge) => charge.split(bytes),
+            None => intake.budget().charge(bytes),
+        };
+        let room = intake.clone().room_for(charge);
+        Box::pin(async move { (records, room.await) })
     }
 
     /// Hands the next chunk on: so many records.
     fn hand_on(&mut self, records: usize, room: Room) {
-        let rest = self.fetched.split_off(records.min(self.fetched.len()));
-        let chunk = std::mem::replace(&mut self.fetched, rest);
-        self.sent = chunk.last().map(|record| record.position.clone());
+        let chunk: Vec<Record> = self.ready.drain(..records.min(self.ready.len())).collect();
+        let (Some(first), Some(last)) = (chunk.first(), chunk.last()) else { return };
+        self.sent = Some(last.position.clone());
+        self.arrivals.put(last.position.clone(), first.arrival_ms.unwrap_or_else(now_ms));
+        self.meter.records.add_count(chunk.len());
+        self.meter.bytes.add_count(chunk.iter().map(|record| record.data.len()).sum());
         self.window.put(chunk, room);
+        self.tell_moved();
     }
 
     /// Takes note of a settled chunk; says whether the reading went back to the frontier.
     fn settle(&mut self, settled: Settled) -> bool {
         match self.window.settle(settled) {
-            Step::Wait | Step::Advance(_) => false,
+            Step::Wait => false,
+            Step::Advance(position) => {
+                self.arrivals.settled(&position);
+                self.tell_moved();
+                false
+            }
             Step::Rewind => {
-                tracing::warn!(shard = %self.shard, "a chunk was abandoned, reading again from the checkpoint");
-                self.sent = self.window.settled().cloned();
-                self.iterator = None;
-                self.is_closed = false;
-                self.fetched.clear();
+                tracing::warn!(shard = %self.opener.shard, "a chunk was abandoned, reading again from the checkpoint");
+                self.let_go();
                 true
             }
         }
     }
 
+    /// Forgets what was fetched: the reading goes on at the frontier.
+    fn let_go(&mut self) {
+        self.sent = self.window.settled().cloned();
+        (self.feed, self.continuation, self.ending, self.charge) = (None, None, None, None);
+        self.fetched.clear();
+        self.ready.clear();
+        if self.window.is_idle() {
+            self.arrivals.clear();
+        }
+    }
+
+    /// The checkpoint that is to be written.
     fn checkpoint(&self) -> Option<Checkpoint> {
         self.window.settled().map(Checkpoint::at).filter(|checkpoint| *checkpoint != self.written)
     }
 
-    fn is_unwritten(&self) -> bool {
-        self.checkpoint().is_some()
+    fn write(&mut self) -> Kept<(Checkpoint, Result<(), Lost>)> {
+        let checkpoint = self.checkpoint()?;
+        let now = Instant::now();
+        self.written_at = now;
+        let _told = self.write_watch.moved(now);
+        let written = self.grant.checkpoint(checkpoint.clone());
+        Some(Box::pin(async move { (checkpoint, written.await) }))
     }
 
-    async fn write(&mut self) -> Result<(), Lost> {
-        if let Some(checkpoint) = self.checkpoint() {
-            self.grant.checkpoint(checkpoint.clone()).await?;
-            self.written = checkpoint;
+    /// Why the shard does not move, where it does not.
+    fn reason(&self, under_way: &UnderWay) -> Reason {
+        if let Some(reason) = self.trouble {
+            return reason;
         }
-        self.written_at = Instant::now();
-        Ok(())
-    }
-
-    /// Gives up the intake, so that lanes flush, waits until everything is settled, and writes the last checkpoint; if the
-    /// lease is lost meanwhile, it waits for nothing more.
-    async fn drain(mut self, intake: Intake) -> End {
-        self.settle_all(intake).await
-    }
-
-    /// As [`drain`](Self::drain), for a shard that the service does not know.
-    async fn give_up_missing(mut self, intake: Intake) -> End {
-        match self.settle_all(intake).await {
-            End::Stopped => {
-                let shard = self.shard.to_string();
-                self.grant.gone();
-                End::Missing(shard)
-            }
-            end => end,
+        if under_way.placing.is_some() {
+            return Reason::WorkersBusy;
         }
+        if !self.ready.is_empty() || self.ending.is_some() {
+            return Reason::LaneFull;
+        }
+        self.stage.reason()
     }
 
-    async fn settle_all(&mut self, intake: Intake) -> End {
-        drop(intake);
-        while !self.window.is_idle() {
-            tokio::select! {
-                settled = self.window.next_settled() => drop(self.settle(settled)),
-                () = self.grant.lost() => return End::GivenUp(self.shard.to_string()),
-            }
+    /// The watchdog's look.
+    fn look(&mut self, under_way: &UnderWay) {
+        let now = Instant::now();
+        if self.unread_since.is_some_and(|since| now.duration_since(since) >= UNREAD_MAX)
+            && let Some(feed) = &mut self.feed
+        {
+            feed.unsubscribe();
         }
-        match self.write().await {
-            Ok(()) => End::Stopped,
-            Err(Lost) => End::GivenUp(self.shard.to_string()),
+        let (source, shard, reason) = (&self.work.name, &self.opener.shard, self.reason(under_way));
+        if let Tell::StandsStill(standstill) = self.watch.look(now, reason) {
+            tracing::warn!(%source, %shard, reason = reason.word(), ?standstill, "shard does not move");
+        }
+        let write_reason = if under_way.writing.is_some() { Reason::CheckpointStuck } else { Reason::Moving };
+        if let Tell::StandsStill(standstill) = self.write_watch.look(now, write_reason) {
+            tracing::warn!(%source, %shard, reason = write_reason.word(), ?standstill, "checkpoint is not written");
+        }
+        let standstill = if reason == Reason::Moving { Duration::ZERO } else { self.watch.standstill(now) };
+        let retention = Duration::from_millis(self.work.retention_ms.load(Ordering::Relaxed));
+        let oldest_ms = self.arrivals.oldest_ms().or_else(|| self.ready.front().and_then(|record| record.arrival_ms));
+        self.meter.measure(|state| {
+            state.reason = reason;
+            state.standstill_ms = u64::try_from(standstill.as_millis()).unwrap_or(u64::MAX);
+            let behind = state.behind_ms.map(Duration::from_millis);
+            let is_known = !retention.is_zero() && (oldest_ms.is_some() || behind.is_some());
+            state.headroom_ms = is_known.then(|| headroom_ms(retention, now_ms(), oldest_ms, behind));
+        });
+    }
+
+    fn tell_moved(&mut self) {
+        if let Tell::MovesAgain(stood) = self.watch.moved(Instant::now()) {
+            tracing::info!(source = %self.work.name, shard = %self.opener.shard, ?stood, "shard moves again");
         }
     }
 }
 
-/// The end of the call that is under way; never, where there is none.
-async fn called(call: &mut Option<Call>) -> (Option<String>, Result<Fetched, Trouble>) {
-    match call {
-        Some(call) => call.await,
-        None => std::future::pending().await,
+/// What stands for a shard in positions, logs and metrics: its id, and the stream before it where a source has several.
+pub fn label(work: &Work, shard: &str) -> Arc<str> {
+    if work.options.stream.are_several() {
+        format!("{}/{shard}", work.service.stream().slug()).into()
+    } else {
+        shard.into()
     }
 }
 
-/// The room that is waited for; never, where none is.
-async fn opened(door: &mut Option<Door>) -> Result<Room, Closed> {
-    match door {
-        Some((_, room)) => room.await,
-        None => std::future::pending().await,
+fn at(position: &Position) -> (&crate::ack::Sequence, u64) {
+    (&position.sequence, position.sub_sequence)
+}
+
+/// The end of what is under way; never, where nothing is.
+async fn kept<T>(future: &mut Kept<T>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => pending().await,
     }
 }

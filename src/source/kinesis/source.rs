@@ -1,27 +1,22 @@
-//! The Kinesis source at work: which shards are read.
+//! The Kinesis source at work: its streams.
 
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_config::SdkConfig;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
+use super::feed::now_ms;
 use super::options::{KinesisOptions, StartAt};
-use super::reader::{End, Reader};
-use super::service::{Service, Trouble};
-use crate::aws;
-use crate::lease::{self, Ended, FileTable, LeaseTable, Rules, Start};
+use super::service::Service;
+use super::shards::StreamReading;
+use super::stream::StreamName;
+use super::trouble::Trouble;
+use crate::aws::{self, Access};
+use crate::lease::{self, LeaseTable, Start, Store};
+use crate::metric::SourceMeter;
 use crate::shutdown::{self, Shutdown};
 use crate::source::{Intake, Source};
-
-/// After so long without a sign of life another worker takes a lease; as KCL does by default.
-const FAILOVER: Duration = Duration::from_secs(10);
-
-/// How long an owner may take to hand a lease over; as KCL does by default.
-const HAND_OVER_MAX: Duration = Duration::from_secs(30);
-
-/// How long the lease of a shard that was read to its end is kept; as KCL does by default.
-const FINISHED_KEPT: Duration = Duration::from_mins(5);
 
 /// What can go wrong for good.
 #[derive(Debug, thiserror::Error)]
@@ -40,49 +35,66 @@ pub enum Error {
     Lease(#[from] lease::Error),
 }
 
-/// Reads all shards of one stream.
+/// Reads all shards of its streams.
 #[derive(Debug)]
-pub struct KinesisSource<T = FileTable> {
+pub struct KinesisSource<T = Store> {
     name: Arc<str>,
     options: Arc<KinesisOptions>,
-    table: T,
+    /// Each stream with its table.
+    streams: Vec<(StreamName, T)>,
+    meter: Arc<SourceMeter>,
     sdk_config: Option<SdkConfig>,
 }
 
 impl KinesisSource {
-    /// A source with its checkpoints in a local file. Nothing is opened or asked yet.
+    /// A source with its leases where the options say: in a table of DynamoDB, or in local files, one for each stream.
+    /// Nothing is opened or asked yet.
     #[must_use]
     pub fn new(name: &Arc<str>, options: KinesisOptions) -> Self {
-        let table = FileTable::new(options.checkpoint_file(name), &options.stream);
-        Self::with_table(name, options, table)
+        let stores: Vec<(StreamName, Store)> = stores(name, &options);
+        let (options, meter) = (Arc::new(options), Arc::default());
+        Self { name: Arc::clone(name), options, streams: stores, meter, sdk_config: None }
     }
 
-    /// Asks the stream for its shards: the cheapest call that proves region, credentials and name.
+    /// Asks each stream for its shards: the cheapest call that proves region, credentials and name. Gives back how many
+    /// there are.
     ///
     /// # Errors
     ///
     /// With what stands in the way.
-    pub async fn check(options: &KinesisOptions) -> Result<usize, Error> {
-        let sdk_config = aws::configuration(options.region()).await;
-        let shards = Service::new(&sdk_config, options).shards().await;
-        shards.map(|shards| shards.len()).map_err(|trouble| match trouble {
-            Trouble::Missing(words) => Error::Missing(words),
-            trouble => Error::Unreachable(trouble),
-        })
+    pub async fn check(name: &str, options: &KinesisOptions) -> Result<usize, Error> {
+        let mut shards = 0;
+        for stream in options.stream.all() {
+            let sdk_config = aws::configuration(&options.access(name, stream)).await;
+            let service = Service::new(&sdk_config, stream, options.endpoint_url.as_deref());
+            shards += service.shards().await.map(|shards| shards.len()).map_err(|trouble| match trouble {
+                Trouble::Missing(words) => Error::Missing(words),
+                trouble => Error::Unreachable(trouble),
+            })?;
+        }
+        Ok(shards)
     }
 }
 
 impl<T: LeaseTable> KinesisSource<T> {
-    /// A source with its checkpoints in this table.
+    /// A source with the checkpoints of each stream in the table that is given for it.
     #[must_use]
-    pub fn with_table(name: &Arc<str>, options: KinesisOptions, table: T) -> Self {
-        Self { name: Arc::clone(name), options: Arc::new(options), table, sdk_config: None }
+    pub fn with_tables(name: &Arc<str>, options: KinesisOptions, table: impl Fn(&StreamName) -> T) -> Self {
+        let streams = options.stream.all().iter().map(|stream| (stream.clone(), table(stream))).collect();
+        let (options, meter) = (Arc::new(options), Arc::default());
+        Self { name: Arc::clone(name), options, streams, meter, sdk_config: None }
     }
 
-    /// With this AWS configuration instead of the environment's.
+    /// With this AWS configuration instead of the environment's; a role is assumed all the same.
     #[must_use]
     pub fn configured(self, sdk_config: SdkConfig) -> Self {
         Self { sdk_config: Some(sdk_config), ..self }
+    }
+
+    /// What is measured while it runs.
+    #[must_use]
+    pub fn meter(&self) -> Arc<SourceMeter> {
+        Arc::clone(&self.meter)
     }
 }
 
@@ -90,88 +102,60 @@ impl<T: LeaseTable> Source for KinesisSource<T> {
     type Error = Error;
 
     async fn run(self, intake: Intake, stop: Shutdown) -> Result<(), Error> {
-        let Self { name, options, table, sdk_config } = self;
-        let sdk_config = match sdk_config {
-            Some(sdk_config) => sdk_config,
-            None => aws::configuration(options.region()).await,
-        };
-        let service = Service::new(&sdk_config, &options);
-        let rules = Rules {
-            failover: FAILOVER,
-            hand_over_max: HAND_OVER_MAX,
-            sync_every: options.shard_sync_interval.0,
-            finished_kept: FINISHED_KEPT,
-            start: first_start(options.start),
-            leases_max: usize::MAX,
-        };
-        let worker = lease::worker_id(&host(), fastrand::u64(..)).into();
-        let (coordinator, mut grants) = lease::coordinator(&name, table, service.clone(), worker, rules);
-        let coordinating = coordinator.run();
-        tokio::pin!(coordinating);
-        let mut readers = FuturesUnordered::new();
-        // The readers stop when the source does, and it also does when one of them fails.
+        let Self { name, options, streams, meter, sdk_config } = self;
+        let start = first_start(options.start);
         let (halt, halted) = shutdown::channel();
+        let mut readings = FuturesUnordered::new();
+        for (stream, table) in streams {
+            let access: Access<'_> = options.access(&name, &stream);
+            let sdk_config = match &sdk_config {
+                Some(sdk_config) => aws::assuming(sdk_config.clone(), &access).await,
+                None => aws::configuration(&access).await,
+            };
+            let service = Service::new(&sdk_config, &stream, options.endpoint_url.as_deref());
+            let (name, options, meter) = (Arc::clone(&name), Arc::clone(&options), Arc::clone(&meter));
+            let reading = StreamReading { name, service, options, table, meter, start };
+            readings.push(reading.run(intake.clone(), halted.clone()));
+        }
+        drop(intake);
         let mut result = Ok(());
-        // Without an intake it is going down.
-        let mut intake = Some(intake);
         loop {
             tokio::select! {
-                ended = &mut coordinating => {
-                    result = result.and(ended.map_err(Error::from));
-                    break;
-                }
-                grant = grants.next(), if intake.is_some() => match (grant, &intake) {
-                    (Some(grant), Some(intake)) => {
-                        let reader = Reader::new(&name, service.clone(), Arc::clone(&options), grant);
-                        readers.push(reader.run(intake.clone(), halted.clone()));
-                    }
-                    _ => intake = None,
-                },
-                Some(ended) = readers.next() => match ended {
-                    Ok(End::Finished(shard)) => {
-                        tracing::info!(source = %name, shard, "shard ended, all of it is settled");
-                    }
-                    Ok(End::Missing(shard)) => {
-                        tracing::warn!(source = %name, shard, "shard is gone, asking the stream");
-                    }
-                    Ok(End::GivenUp(shard)) => tracing::info!(source = %name, shard, "shard given up"),
-                    Ok(End::Stopped) => intake = None,
-                    Err(error) => {
+                ended = readings.next() => match ended {
+                    None => return result,
+                    Some(Ok(())) => {}
+                    Some(Err(error)) => {
+                        halt.stop();
                         result = result.and(Err(error));
-                        intake = None;
                     }
                 },
-                () = stop.requested(), if intake.is_some() => intake = None,
+                () = stop.requested(), if !halted.is_requested() => halt.stop(),
             }
-            if intake.is_none() {
-                halt.stop();
-                grants.stop();
-            }
-        }
-        // Without a coordinator every lease is lost: the readers end at once.
-        drop(intake);
-        halt.stop();
-        while let Some(ended) = readers.next().await {
-            result = result.and(ended.map(drop));
-        }
-        result
-    }
-}
-
-impl From<Ended<Trouble>> for Error {
-    fn from(ended: Ended<Trouble>) -> Self {
-        match ended {
-            Ended::Table(error) => Self::Lease(error),
-            Ended::Stream(Trouble::Missing(words)) => Self::Missing(words),
-            Ended::Stream(trouble) => Self::Unreachable(trouble),
         }
     }
 }
 
-/// The name of the machine or container, for people who look at the table.
-fn host() -> String {
-    let name = std::env::var("HOSTNAME").ok().or_else(|| std::fs::read_to_string("/etc/hostname").ok());
-    name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".to_owned())
+/// The leases of each stream, where the options say.
+pub(super) fn stores(name: &str, options: &KinesisOptions) -> Vec<(StreamName, Store)> {
+    let start = first_start(options.start);
+    let store = |stream: &StreamName| match &options.lease_table {
+        Some(table) => Store::dynamodb(table, &options.lease, options.access(name, stream).region, start),
+        None => Store::file(checkpoint_file(name, options, stream), stream.as_str()),
+    };
+    options.stream.all().iter().map(|stream| (stream.clone(), store(stream))).collect()
+}
+
+/// Where the checkpoints of a stream are kept, if in a file.
+pub(super) fn checkpoint_file(name: &str, options: &KinesisOptions, stream: &StreamName) -> PathBuf {
+    let file = options.checkpoint_file(name);
+    if options.stream.are_several() { file_of(&file, stream) } else { file }
+}
+
+/// The file of one of several streams: the stream's name is put before the file's ending.
+fn file_of(file: &std::path::Path, stream: &StreamName) -> PathBuf {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let ending = file.extension().map(|ending| format!(".{}", ending.to_string_lossy())).unwrap_or_default();
+    file.with_file_name(format!("{stem}-{}{ending}", stream.slug()))
 }
 
 /// `LATEST` becomes the time of the first start, and is written down with the first leases.
@@ -179,9 +163,26 @@ fn first_start(start: StartAt) -> Start {
     match start {
         StartAt::TrimHorizon => Start::TrimHorizon,
         StartAt::Timestamp(time_ms) => Start::AtTimestamp(time_ms),
-        StartAt::Latest => {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            Start::Latest(i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
+        StartAt::Latest => Start::Latest(now_ms()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Guards that the checkpoints of several streams never share a file.
+    #[test]
+    fn each_stream_has_its_file() {
+        let arn = StreamName::parse("arn:aws:kinesis:eu-west-1:111122223333:stream/s").unwrap();
+        for (file, stream, expect) in [
+            ("checkpoints/findings.json", StreamName::parse("s").unwrap(), "checkpoints/findings-s.json"),
+            ("/var/lib/findings", StreamName::parse("s").unwrap(), "/var/lib/findings-s"),
+            ("findings.json", arn, "findings-111122223333-eu-west-1-s.json"),
+        ] {
+            assert_eq!(file_of(Path::new(file), &stream), Path::new(expect));
         }
     }
 }

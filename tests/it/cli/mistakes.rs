@@ -86,7 +86,7 @@ fn a_wrong_configuration_is_told_with_place_and_remedy() {
 
 #[test]
 fn a_wrong_mapping_is_told_with_place_and_the_nearest_name() {
-    let config = format!("{SOURCE}{SINK}[normalize]\nmappings = \"maps\"\n");
+    let config = format!("{SOURCE}{SINK}[normalize]\nmappings = [\"maps\"]\n");
     let told = tells(&config, &[("maps/own.toml", MAPPING)]);
     assert!(told.starts_with("siemline: maps/own.toml:28:1: "), "{told}");
     assert!(told.contains("no attribute `titel`") && told.contains("did you mean `title`"), "{told}");

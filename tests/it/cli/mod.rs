@@ -2,6 +2,7 @@
 
 mod answers;
 mod delivery;
+mod guide;
 mod hostile;
 mod memory;
 mod mistakes;

@@ -1,4 +1,6 @@
-//! A small HTTP/1.1 server on 127.0.0.1: what a fake needs to answer, to be slow, and to cut a connection.
+//! A small HTTP server on 127.0.0.1: what a fake needs to answer, to be slow, to cut a connection, and to go on answering.
+//!
+//! In the clear it speaks HTTP/1.1; behind TLS also HTTP/2, as client and server agree.
 
 use std::future::pending;
 use std::io;
@@ -6,16 +8,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream;
+use std::pin::Pin;
+
+use futures_util::stream::{self, Stream};
 use http_body_util::{BodyExt as _, Limited, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, RETRY_AFTER};
-use hyper::server::conn::http1;
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper::{HeaderMap, Request, Response};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use hyper::{HeaderMap, Request, Response, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 /// No test sends more. A larger one is answered with 413, whatever the plan.
 const REQUEST_BYTES_MAX: usize = 64 << 20;
@@ -30,6 +37,8 @@ pub struct Asked {
     pub body: Vec<u8>,
     /// The size of the body on the wire.
     pub wire_bytes: usize,
+    /// Whether it came over HTTP/2.
+    pub is_http2: bool,
 }
 
 impl Asked {
@@ -45,6 +54,17 @@ pub struct Reply {
     pub retry_after_s: Option<u32>,
     pub delay: Duration,
     pub ending: Ending,
+    /// Pieces that follow the body, for as long as somebody sends them; their type.
+    pub pieces: Option<(UnboundedReceiver<Piece>, &'static str)>,
+}
+
+/// A piece of an answer that goes on.
+#[derive(Debug)]
+pub enum Piece {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// Nothing more: the connection is closed, or the stream on it is reset.
+    Cut,
 }
 
 /// How far an answer gets.
@@ -62,7 +82,14 @@ pub enum Ending {
 
 impl Reply {
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, body: body.into(), retry_after_s: None, delay: Duration::ZERO, ending: Ending::Whole }
+        Self {
+            status,
+            body: body.into(),
+            retry_after_s: None,
+            delay: Duration::ZERO,
+            ending: Ending::Whole,
+            pieces: None,
+        }
     }
 
     pub fn json(status: u16, body: &serde_json::Value) -> Self {
@@ -73,12 +100,35 @@ impl Reply {
 /// A running server. It stops when dropped, and with it all its connections.
 pub struct Server {
     address: SocketAddr,
+    /// In PEM, where it speaks TLS.
+    certificate: Option<String>,
     accepting: JoinHandle<()>,
 }
 
 impl Server {
     /// Starts on a free port, on the runtime of the caller. `answer` is called for each request, for several at a time.
     pub async fn start(answer: impl Fn(Asked) -> Reply + Send + Sync + 'static) -> Self {
+        Self::listen(None, None, answer).await
+    }
+
+    /// The same behind TLS, with a certificate of its own for `localhost`.
+    pub async fn start_tls(answer: impl Fn(Asked) -> Reply + Send + Sync + 'static) -> Self {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = config.expect("the provider has them").with_no_client_auth();
+        let mut config =
+            config.with_single_cert(vec![made.cert.der().clone()], key).expect("key and certificate agree");
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Self::listen(Some(TlsAcceptor::from(Arc::new(config))), Some(made.cert.pem()), answer).await
+    }
+
+    async fn listen(
+        tls: Option<TlsAcceptor>,
+        certificate: Option<String>,
+        answer: impl Fn(Asked) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let answer = Arc::new(answer);
@@ -87,19 +137,45 @@ impl Server {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 while connections.try_join_next().is_some() {}
-                let answer = Arc::clone(&answer);
-                let service = service_fn(move |request| serve(Arc::clone(&answer), request));
-                // A client that went away, and an answer that was cut on purpose, end the connection with an error.
-                connections.spawn(async move {
-                    let _ended = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-                });
+                connections.spawn(connection(stream, tls.clone(), Arc::clone(&answer)));
             }
         });
-        Self { address, accepting }
+        Self { address, certificate, accepting }
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        match self.certificate {
+            Some(_) => format!("https://localhost:{}", self.address.port()),
+            None => format!("http://{}", self.address),
+        }
+    }
+
+    /// The certificate to be trusted, in PEM.
+    pub fn certificate(&self) -> Option<&str> {
+        self.certificate.as_deref()
+    }
+}
+
+/// Serves one connection. A client that went away, and an answer that was cut on purpose, end it with an error.
+async fn connection<A>(stream: TcpStream, tls: Option<TlsAcceptor>, answer: Arc<A>)
+where
+    A: Fn(Asked) -> Reply + Send + Sync + 'static,
+{
+    let service = service_fn(move |request| serve(Arc::clone(&answer), request));
+    match tls {
+        None => {
+            let _ended = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        }
+        Some(tls) => {
+            let Ok(stream) = tls.accept(stream).await else { return };
+            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            let stream = TokioIo::new(stream);
+            if is_http2 {
+                let _ended = http2::Builder::new(TokioExecutor::new()).serve_connection(stream, service).await;
+            } else {
+                let _ended = http1::Builder::new().serve_connection(stream, service).await;
+            }
+        }
     }
 }
 
@@ -109,7 +185,7 @@ impl Drop for Server {
     }
 }
 
-type Body = StreamBody<stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, io::Error>>>>;
+type Body = StreamBody<Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, io::Error>> + Send>>>;
 
 async fn serve<A: Fn(Asked) -> Reply>(answer: Arc<A>, request: Request<Incoming>) -> Result<Response<Body>, io::Error> {
     let (head, body) = request.into_parts();
@@ -126,6 +202,7 @@ async fn serve<A: Fn(Asked) -> Reply>(answer: Arc<A>, request: Request<Incoming>
                     headers: head.headers,
                     body: plain,
                     wire_bytes: body.len(),
+                    is_http2: head.version == Version::HTTP_2,
                 }),
                 Err(_) => Reply::new(400, "no gzip"),
             }
@@ -134,23 +211,47 @@ async fn serve<A: Fn(Asked) -> Reply>(answer: Arc<A>, request: Request<Incoming>
     };
     tokio::time::sleep(reply.delay).await;
     let cut = || io::Error::other("cut by plan");
-    match reply.ending {
-        Ending::Never => pending().await,
-        Ending::CutBefore => Err(cut()),
-        Ending::Whole => Ok(response(&reply, vec![Ok(Frame::data(Bytes::from(reply.body.clone())))])),
-        Ending::CutMidway => {
+    match (reply.ending, reply.pieces) {
+        (Ending::Never, _) => pending().await,
+        (Ending::CutBefore, _) => Err(cut()),
+        (_, Some((pieces, kind))) => Ok(flowing(reply.status, kind, pieces)),
+        (Ending::Whole, None) => {
+            let frames = vec![Ok(Frame::data(Bytes::from(reply.body.clone())))];
+            Ok(response(reply.status, reply.body.len(), reply.retry_after_s, frames))
+        }
+        (Ending::CutMidway, None) => {
             let half = Bytes::copy_from_slice(&reply.body[..reply.body.len() / 2]);
-            Ok(response(&reply, vec![Ok(Frame::data(half)), Err(cut())]))
+            let frames = vec![Ok(Frame::data(half)), Err(cut())];
+            Ok(response(reply.status, reply.body.len(), reply.retry_after_s, frames))
         }
     }
 }
 
-fn response(reply: &Reply, frames: Vec<Result<Frame<Bytes>, io::Error>>) -> Response<Body> {
-    let mut response = Response::builder().status(reply.status).header(CONTENT_LENGTH, reply.body.len());
-    if let Some(seconds) = reply.retry_after_s {
+fn response(
+    status: u16,
+    length: usize,
+    retry_after_s: Option<u32>,
+    frames: Vec<Result<Frame<Bytes>, io::Error>>,
+) -> Response<Body> {
+    let mut response = Response::builder().status(status).header(CONTENT_LENGTH, length);
+    if let Some(seconds) = retry_after_s {
         response = response.header(RETRY_AFTER, seconds);
     }
-    response.body(StreamBody::new(stream::iter(frames))).expect("a status and two headers are a response")
+    let body: Body = StreamBody::new(Box::pin(stream::iter(frames)));
+    response.body(body).expect("a status and two headers are a response")
+}
+
+/// An answer that goes on for as long as pieces of it come.
+fn flowing(status: u16, kind: &str, pieces: UnboundedReceiver<Piece>) -> Response<Body> {
+    let frames = stream::unfold(Some(pieces), |pieces| async {
+        let mut pieces = pieces?;
+        match pieces.recv().await? {
+            Piece::Bytes(bytes) => Some((Ok(Frame::data(Bytes::from(bytes))), Some(pieces))),
+            Piece::Cut => Some((Err(io::Error::other("cut by plan")), None)),
+        }
+    });
+    let body: Body = StreamBody::new(Box::pin(frames));
+    Response::builder().status(status).header(CONTENT_TYPE, kind).body(body).expect("a status and a header")
 }
 
 fn gunzip(bytes: &[u8]) -> Result<Vec<u8>, libdeflater::DecompressionError> {

@@ -1,5 +1,5 @@
-//! A strict Kinesis, as far as a reader sees it: `ListShards`, `GetShardIterator` and `GetRecords` of one stream, in AWS
-//! JSON 1.1, with the limits of the service.
+//! A strict Kinesis, as far as a reader sees it: the calls for shards, records, retention and consumers of one stream, in AWS
+//! JSON 1.1, and subscriptions over HTTP/2, with the limits of the service.
 //!
 //! A request that the service would not take is answered as the service answers it, and it also fails the test: the fake
 //! says so when it is dropped. It lives in the test's process, so that a reader may be killed and started again.
@@ -16,6 +16,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use super::event_stream::EVENT_STREAM;
+use super::fan_out::FanOut;
 use super::http::{Asked, Reply, Server};
 use super::plan::{Fault, Plan, after, before};
 use super::stream::{Stored, StoredShard, Stream, is_sequence};
@@ -47,12 +49,14 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// A call that came.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// `ListShards`, `GetShardIterator` or `GetRecords`.
+    /// `ListShards`, `GetShardIterator`, `GetRecords`, `SubscribeToShard` ...
     pub operation: String,
     /// The shard; none for `ListShards`, nor where the request did not name a known one.
     pub shard: Option<String>,
-    /// `ShardIteratorType` of `GetShardIterator`.
+    /// `ShardIteratorType` of `GetShardIterator`, `StartingPosition.Type` of `SubscribeToShard`.
     pub iterator_type: Option<String>,
+    /// The access key that signed it.
+    pub key: String,
     /// The code of the error that was answered.
     pub error: Option<String>,
     /// How many records were given.
@@ -84,6 +88,10 @@ struct State {
     exhausted: HashMap<String, Instant>,
     violations: Vec<String>,
     tokens: fastrand::Rng,
+    fan_out: FanOut,
+    /// Whether the end of a shard tells its children; emulators leave them out.
+    tells_children: bool,
+    retention_hours: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -103,13 +111,12 @@ pub struct FakeKinesis {
     pub url: String,
     state: Arc<Mutex<State>>,
     called: Arc<Notify>,
-    _server: Server,
+    server: Server,
 }
 
-impl FakeKinesis {
-    /// A stream of so many shards.
-    pub async fn start(shards: usize, plan: Plan) -> Self {
-        let state = Arc::new(Mutex::new(State {
+impl State {
+    fn new(shards: usize, plan: Plan) -> Arc<Mutex<Self>> {
+        Arc::new(Mutex::new(Self {
             stream: Some(Stream::new(shards, 1)),
             plan,
             page_shards_max: 1000,
@@ -120,16 +127,41 @@ impl FakeKinesis {
             exhausted: HashMap::new(),
             violations: Vec::new(),
             tokens: fastrand::Rng::with_seed(2),
-        }));
-        let called = Arc::new(Notify::new());
-        let (shared, notify) = (Arc::clone(&state), Arc::clone(&called));
-        let server = Server::start(move |asked| {
-            let reply = answer(&mut shared.lock().unwrap(), &asked);
-            notify.notify_waiters();
-            reply
-        })
-        .await;
-        Self { url: server.url(), state, called, _server: server }
+            fan_out: FanOut::default(),
+            tells_children: true,
+            retention_hours: 24,
+        }))
+    }
+}
+
+/// What the server answers with.
+fn answering(state: &Arc<Mutex<State>>, called: &Arc<Notify>) -> impl Fn(Asked) -> Reply + Send + Sync + 'static {
+    let (state, called) = (Arc::clone(state), Arc::clone(called));
+    move |asked| {
+        let reply = answer(&mut state.lock().unwrap(), &asked);
+        called.notify_waiters();
+        reply
+    }
+}
+
+impl FakeKinesis {
+    /// A stream of so many shards.
+    pub async fn start(shards: usize, plan: Plan) -> Self {
+        let (state, called) = (State::new(shards, plan), Arc::new(Notify::new()));
+        let server = Server::start(answering(&state, &called)).await;
+        Self { url: server.url(), state, called, server }
+    }
+
+    /// The same over TLS and HTTP/2, as subscriptions need it.
+    pub async fn start_tls(shards: usize, plan: Plan) -> Self {
+        let (state, called) = (State::new(shards, plan), Arc::new(Notify::new()));
+        let server = Server::start_tls(answering(&state, &called)).await;
+        Self { url: server.url(), state, called, server }
+    }
+
+    /// The certificate to be trusted, where it speaks TLS.
+    pub fn certificate(&self) -> Option<&str> {
+        self.server.certificate()
     }
 
     /// Appends a record where its partition key belongs; the shard and the sequence number come back.
@@ -144,6 +176,11 @@ impl FakeKinesis {
     /// Appends a record to an open shard.
     pub fn put_to(&self, shard: &str, data: impl Into<Vec<u8>>) -> String {
         self.stream(|stream| stream.put(shard, "key", data.into()))
+    }
+
+    /// Appends a record that arrived then, in milliseconds since 1970.
+    pub fn put_at(&self, shard: &str, data: impl Into<Vec<u8>>, arrival_ms: i64) -> String {
+        self.stream(|stream| stream.put_at(shard, "key", data.into(), arrival_ms))
     }
 
     /// Splits an open shard.
@@ -201,6 +238,21 @@ impl FakeKinesis {
         self.state().iterators.values_mut().for_each(|iterator| iterator.is_expired = true);
     }
 
+    /// Leaves the children out where the end of a shard is told, as emulators do.
+    pub fn leave_children_out(&self) {
+        self.state().tells_children = false;
+    }
+
+    /// Keeps records for so long.
+    pub fn retention_hours(&self, hours: u32) {
+        self.state().retention_hours = hours;
+    }
+
+    /// Consumers and subscriptions.
+    pub fn fan_out<T>(&self, use_it: impl FnOnce(&mut FanOut) -> T) -> T {
+        use_it(&mut self.state().fan_out)
+    }
+
     /// Lists so many shards on a page.
     pub fn page_shards_max(&self, shards: usize) {
         self.state().page_shards_max = shards;
@@ -236,7 +288,12 @@ impl FakeKinesis {
     }
 
     fn stream<T>(&self, use_it: impl FnOnce(&mut Stream) -> T) -> T {
-        use_it(self.state().stream.as_mut().expect("the stream is there"))
+        let mut state = self.state();
+        let State { stream, fan_out, .. } = &mut *state;
+        let stream = stream.as_mut().expect("the stream is there");
+        let result = use_it(stream);
+        fan_out.push(stream);
+        result
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -276,6 +333,8 @@ pub fn passing() -> Vec<Fault> {
         bare,
         internal,
         Fault::garbage(),
+        Fault::empty_success("{}"),
+        Fault::empty_success(r#"{"Records":[],"Shards":[],"ShardIterator":""}"#),
         Fault::Slow(Duration::from_millis(100)),
         Fault::CutBefore,
         Fault::CutMidway,
@@ -298,6 +357,7 @@ fn answer(state: &mut State, asked: &Asked) -> Reply {
         }
     };
     let mut call = Call::of(&operation);
+    key(asked).clone_into(&mut call.key);
     let fault = state.plan.next();
     let reply = if let Some(refused) = before(fault.as_ref()) {
         call.error = Some(String::from("by plan"));
@@ -306,7 +366,14 @@ fn answer(state: &mut State, asked: &Asked) -> Reply {
         let honest = match operation.as_str() {
             "ListShards" => list_shards(state, asked),
             "GetShardIterator" => get_shard_iterator(state, asked, &mut call),
-            _ => get_records(state, asked, &mut call),
+            "GetRecords" => get_records(state, asked, &mut call),
+            "DescribeStreamSummary" => describe_stream_summary(state, asked),
+            "RegisterStreamConsumer" | "DescribeStreamConsumer" => consumer(state, asked, &operation),
+            _ => {
+                let reply = subscribe_to_shard(state, asked, &mut call, fault.as_ref());
+                state.calls.push(call);
+                return reply;
+            }
         };
         after(fault.as_ref(), reply(honest, &mut call))
     };
@@ -316,8 +383,15 @@ fn answer(state: &mut State, asked: &Asked) -> Reply {
 
 impl Call {
     fn of(operation: &str) -> Self {
-        Self { operation: operation.to_owned(), shard: None, iterator_type: None, error: None, records: 0 }
+        let operation = operation.to_owned();
+        Self { operation, shard: None, iterator_type: None, key: String::new(), error: None, records: 0 }
     }
+}
+
+/// The access key that signed a request.
+fn key(asked: &Asked) -> &str {
+    let authorization = asked.header("authorization").unwrap_or_default();
+    authorization.split_once("Credential=").and_then(|(_, rest)| rest.split('/').next()).unwrap_or_default()
 }
 
 fn reply(result: Result<Value, Refusal>, call: &mut Call) -> Reply {
@@ -344,9 +418,20 @@ fn envelope(asked: &Asked) -> Result<&str, String> {
     if !is_signed || asked.header("x-amz-date").is_none() {
         return Err(format!("authorization {:?}", asked.header("authorization")));
     }
+    if !asked.is_http2 && asked.header("x-amz-target") == Some("Kinesis_20131202.SubscribeToShard") {
+        return Err("SubscribeToShard needs HTTP/2".to_owned());
+    }
     let operation = asked.header("x-amz-target").and_then(|target| target.strip_prefix("Kinesis_20131202."));
     match operation {
-        Some(operation @ ("ListShards" | "GetShardIterator" | "GetRecords")) => Ok(operation),
+        Some(
+            operation @ ("ListShards"
+            | "GetShardIterator"
+            | "GetRecords"
+            | "DescribeStreamSummary"
+            | "RegisterStreamConsumer"
+            | "DescribeStreamConsumer"
+            | "SubscribeToShard"),
+        ) => Ok(operation),
         _ => Err(format!("x-amz-target {:?}", asked.header("x-amz-target"))),
     }
 }
@@ -454,51 +539,62 @@ struct GetShardIterator {
 
 fn get_shard_iterator(state: &mut State, asked: &Asked, call: &mut Call) -> Result<Value, Refusal> {
     let asked: GetShardIterator = members(state, asked)?;
-    call.iterator_type = Some(asked.shard_iterator_type.clone());
-    let stream = named(state, asked.stream_name.as_deref(), asked.stream_arn.as_deref())?;
-    let Some(shard) = stream.shard(&asked.shard_id) else {
-        return refuse("ResourceNotFoundException", format!("Shard {} in stream not found", asked.shard_id));
+    named(state, asked.stream_name.as_deref(), asked.stream_arn.as_deref())?;
+    let place = (asked.shard_iterator_type.as_str(), asked.starting_sequence_number.as_deref(), asked.timestamp);
+    let (behind, from_ms) = place_in_shard(state, &asked.shard_id, place, call)?;
+    take_turn(state, call)?;
+    let iterator = Iterator { shard: asked.shard_id, behind, from_ms, made: Instant::now(), is_expired: false };
+    Ok(json!({ "ShardIterator": hand_out(state, iterator) }))
+}
+
+/// Where a reading begins: records behind a number, or those that arrived then or later.
+fn place_in_shard(
+    state: &mut State,
+    shard: &str,
+    (kind, sequence, timestamp): (&str, Option<&str>, Option<f64>),
+    call: &mut Call,
+) -> Result<(String, i64), Refusal> {
+    call.iterator_type = Some(kind.to_owned());
+    let stream = state.stream.as_ref().expect("looked up by the caller");
+    let Some(shard) = stream.shard(shard) else {
+        return refuse("ResourceNotFoundException", format!("Shard {shard} in stream not found"));
     };
     call.shard = Some(shard.id.clone());
-    let (mut behind, mut from_ms) = (shard.starting_sequence.clone(), i64::MIN);
-    let kind = asked.shard_iterator_type.as_str();
-    match (kind, &asked.starting_sequence_number, asked.timestamp) {
-        ("TRIM_HORIZON", None, None) => {}
-        ("LATEST", None, None) => {
-            behind = shard.records.last().map_or(behind, |record| record.sequence.clone());
-        }
+    let behind = shard.starting_sequence.clone();
+    match (kind, sequence, timestamp) {
+        ("TRIM_HORIZON", None, None) => Ok((behind, i64::MIN)),
+        ("LATEST", None, None) => Ok((shard.records.last().map_or(behind, |record| record.sequence.clone()), i64::MIN)),
         ("AT_TIMESTAMP", None, Some(seconds)) => {
             let micros = Duration::from_secs_f64(seconds).as_micros();
-            from_ms = i64::try_from((micros + 500) / 1000).unwrap();
+            let from_ms = i64::try_from((micros + 500) / 1000).unwrap();
             if from_ms > stream.now_ms() {
                 return refuse("InvalidArgumentException", "the timestamp lies in the future");
             }
+            Ok((behind, from_ms))
         }
         ("AT_SEQUENCE_NUMBER" | "AFTER_SEQUENCE_NUMBER", Some(sequence), None) => {
             let ends = shard.ending_sequence.as_ref();
+            let is_known = shard.records.iter().any(|record| record.sequence == sequence)
+                || state.fan_out.continuations.contains(sequence);
             let is_ours = is_sequence(sequence)
-                && *sequence >= shard.starting_sequence
-                && ends.is_none_or(|ends| sequence <= ends)
-                && shard.records.iter().any(|record| record.sequence == *sequence);
+                && *sequence >= *shard.starting_sequence
+                && ends.is_none_or(|ends| sequence <= ends.as_str())
+                && is_known;
             if !is_ours {
                 let words = format!("StartingSequenceNumber {sequence} did not come from this stream");
                 return refuse("InvalidArgumentException", words);
             }
-            behind.clone_from(sequence);
-            if kind == "AT_SEQUENCE_NUMBER" {
-                let at = shard.records.partition_point(|record| record.sequence < *sequence);
-                behind =
-                    at.checked_sub(1).map_or(shard.starting_sequence.clone(), |at| shard.records[at].sequence.clone());
+            if kind == "AFTER_SEQUENCE_NUMBER" {
+                return Ok((sequence.to_owned(), i64::MIN));
             }
+            let at = shard.records.partition_point(|record| *record.sequence < *sequence);
+            Ok((at.checked_sub(1).map_or(behind, |at| shard.records[at].sequence.clone()), i64::MIN))
         }
         _ => {
-            let words = format!("{kind} with {:?} and {:?}", asked.starting_sequence_number, asked.timestamp);
-            return Err(violated(state, "InvalidArgumentException", words));
+            let words = format!("{kind} with {sequence:?} and {timestamp:?}");
+            Err(violated(state, "InvalidArgumentException", words))
         }
     }
-    take_turn(state, call)?;
-    let iterator = Iterator { shard: asked.shard_id, behind, from_ms, made: Instant::now(), is_expired: false };
-    Ok(json!({ "ShardIterator": hand_out(state, iterator) }))
 }
 
 fn hand_out(state: &mut State, iterator: Iterator) -> String {
@@ -559,11 +655,10 @@ fn get_records(state: &mut State, asked: &Asked, call: &mut Call) -> Result<Valu
     });
     call.records = given.len();
     if rest.is_none() && shard.ending_sequence.is_some() {
-        let children = stream.children(&shard.id).map(|child| {
-            json!({ "ShardId": child.id, "ParentShards": child.parents, "HashKeyRange": hash_key_range(child) })
-        });
         answer["NextShardIterator"] = Value::Null;
-        answer["ChildShards"] = children.collect();
+        if state.tells_children {
+            answer["ChildShards"] = children(stream, &shard.id);
+        }
     } else {
         let behind = given.last().map_or(iterator.behind.clone(), |record| record.sequence.clone());
         let next = Iterator { behind, made: now, ..iterator.clone() };
@@ -574,13 +669,117 @@ fn get_records(state: &mut State, asked: &Asked, call: &mut Call) -> Result<Valu
     Ok(answer)
 }
 
-fn shown(record: &Stored) -> Value {
+/// The children of a shard, as its end tells them.
+pub fn children(stream: &Stream, shard: &str) -> Value {
+    let told = |child: &StoredShard| json!({ "ShardId": child.id, "ParentShards": child.parents, "HashKeyRange": hash_key_range(child) });
+    stream.children(shard).map(told).collect()
+}
+
+/// A record, as it is handed out.
+pub fn shown(record: &Stored) -> Value {
     json!({
         "SequenceNumber": record.sequence,
         "ApproximateArrivalTimestamp": Duration::from_millis(record.arrival_ms.unsigned_abs()).as_secs_f64(),
         "Data": STANDARD.encode(&record.data),
         "PartitionKey": record.partition_key,
     })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct DescribeStreamSummary {
+    stream_name: Option<String>,
+    #[serde(rename = "StreamARN")]
+    stream_arn: Option<String>,
+}
+
+fn describe_stream_summary(state: &mut State, asked: &Asked) -> Result<Value, Refusal> {
+    let asked: DescribeStreamSummary = members(state, asked)?;
+    let open = named(state, asked.stream_name.as_deref(), asked.stream_arn.as_deref())?.open_shards().len();
+    Ok(json!({ "StreamDescriptionSummary": {
+        "StreamName": STREAM,
+        "StreamARN": STREAM_ARN,
+        "StreamStatus": "ACTIVE",
+        "StreamModeDetails": { "StreamMode": "PROVISIONED" },
+        "RetentionPeriodHours": state.retention_hours,
+        "StreamCreationTimestamp": 1_700_000_000,
+        "EnhancedMonitoring": [{ "ShardLevelMetrics": [] }],
+        "EncryptionType": "NONE",
+        "OpenShardCount": open,
+        "ConsumerCount": 0,
+    } }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct ConsumerOf {
+    #[serde(rename = "StreamARN")]
+    stream_arn: String,
+    consumer_name: String,
+}
+
+fn consumer(state: &mut State, asked: &Asked, operation: &str) -> Result<Value, Refusal> {
+    let asked: ConsumerOf = members(state, asked)?;
+    named(state, None, Some(&asked.stream_arn))?;
+    let answer = if operation == "RegisterStreamConsumer" {
+        state.fan_out.register(&asked.stream_arn, &asked.consumer_name)
+    } else {
+        state.fan_out.describe(&asked.stream_arn, &asked.consumer_name)
+    };
+    answer.map_err(|(code, words)| Refusal(code, words))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct SubscribeToShard {
+    #[serde(rename = "ConsumerARN")]
+    consumer_arn: String,
+    shard_id: String,
+    starting_position: StartingPosition,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct StartingPosition {
+    r#type: String,
+    sequence_number: Option<String>,
+    timestamp: Option<f64>,
+}
+
+fn subscribe_to_shard(state: &mut State, asked: &Asked, call: &mut Call, fault: Option<&Fault>) -> Reply {
+    match subscription(state, asked, call) {
+        Err(refusal) => reply(Err(refusal), call),
+        Ok(pieces) => {
+            if let Some(stream) = &state.stream {
+                state.fan_out.push(stream);
+            }
+            let honest = Reply { pieces: Some((pieces, EVENT_STREAM)), ..Reply::new(200, "") };
+            match fault {
+                // What is cut midway is the stream of events, and another body takes its place.
+                Some(Fault::CutMidway) => {
+                    state.fan_out.cut();
+                    honest
+                }
+                Some(Fault::Lie { status, body }) => Reply::new(*status, body.as_str()),
+                fault => after(fault, honest),
+            }
+        }
+    }
+}
+
+fn subscription(
+    state: &mut State,
+    asked: &Asked,
+    call: &mut Call,
+) -> Result<tokio::sync::mpsc::UnboundedReceiver<super::http::Piece>, Refusal> {
+    let asked: SubscribeToShard = members(state, asked)?;
+    let stream_arn = asked.consumer_arn.split("/consumer/").next().unwrap_or_default().to_owned();
+    named(state, None, Some(&stream_arn))?;
+    let StartingPosition { r#type, sequence_number, timestamp } = &asked.starting_position;
+    let place = (r#type.as_str(), sequence_number.as_deref(), *timestamp);
+    let place = place_in_shard(state, &asked.shard_id, place, call)?;
+    let subscribed = state.fan_out.subscribe(&asked.consumer_arn, &asked.shard_id, place);
+    subscribed.map_err(|(code, words)| Refusal(code, words))
 }
 
 /// Counts a call against the calls that a shard allows in a second.

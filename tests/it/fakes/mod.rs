@@ -1,10 +1,14 @@
 //! Servers that are strict where the real ones are, and fail by plan.
 
+pub mod aggregate;
 pub mod bulk;
 pub mod dynamodb;
+pub mod event_stream;
 pub mod expression;
+pub mod fan_out;
 pub mod hec;
 pub mod http;
 pub mod kinesis;
 pub mod plan;
 pub mod stream;
+pub mod sts;

@@ -53,6 +53,11 @@ impl Fault {
         Self::Lie { status: 502, body: "\0\u{1}\u{fffd}garbage".to_owned() }
     }
 
+    /// An answer that says success and says nothing.
+    pub fn empty_success(body: &str) -> Self {
+        Self::Lie { status: 200, body: body.to_owned() }
+    }
+
     /// All faults that a lane gets over by itself, without a pause and within moments.
     pub fn passing() -> Vec<Self> {
         vec![

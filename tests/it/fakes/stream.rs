@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use md5::{Digest as _, Md5};
+
 /// A record as it stands in a shard.
 #[derive(Clone, Debug)]
 pub struct Stored {
@@ -10,7 +12,7 @@ pub struct Stored {
     pub sequence: String,
     pub partition_key: String,
     pub data: Vec<u8>,
-    /// Milliseconds since 1970, never smaller than the record's before it.
+    /// Milliseconds since 1970.
     pub arrival_ms: i64,
 }
 
@@ -85,8 +87,13 @@ impl Stream {
     pub fn put(&mut self, id: &str, partition_key: &str, data: Vec<u8>) -> String {
         assert!((1..=256).contains(&partition_key.len()), "a partition key has 1 to 256 characters");
         assert!(data.len() + partition_key.len() <= 10 << 20, "a record has at most 10 MiB");
-        let sequence = self.sequence();
         let arrival_ms = self.now_ms();
+        self.put_at(id, partition_key, data, arrival_ms)
+    }
+
+    /// Appends a record that arrived then.
+    pub fn put_at(&mut self, id: &str, partition_key: &str, data: Vec<u8>, arrival_ms: i64) -> String {
+        let sequence = self.sequence();
         let shard = self.shards.iter_mut().find(|shard| shard.id == id).expect("the shard is there");
         assert!(shard.ending_sequence.is_none(), "{id} is closed");
         let partition_key = partition_key.to_owned();
@@ -163,8 +170,7 @@ pub fn is_sequence(text: &str) -> bool {
     text.len() == 56 && text.starts_with("49") && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Where a partition key lies. Kinesis takes MD5; any even hash does for a reader.
+/// Where a partition key lies: its MD5, the first byte the highest.
 fn hash_key(partition_key: &str) -> u128 {
-    let mix = |hash: u128, byte: u8| (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013B);
-    partition_key.bytes().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, mix)
+    u128::from_be_bytes(Md5::digest(partition_key).into())
 }

@@ -14,7 +14,7 @@ use super::notation::target_text;
 use crate::ocsf::{Attribute, PathError, PathErrorKind, Shape, Table};
 
 /// What the engine writes into every event, never a mapping.
-const ENGINE_WRITTEN: [&str; 10] = [
+const ENGINE_WRITTEN: [&str; 11] = [
     "class_uid",
     "class_name",
     "category_uid",
@@ -23,6 +23,7 @@ const ENGINE_WRITTEN: [&str; 10] = [
     "type_name",
     "metadata.version",
     "metadata.profiles",
+    "metadata.transformation_info_list",
     "observables",
     "unmapped",
 ];

@@ -34,6 +34,8 @@ pub(super) struct Compiler {
     each: Vec<usize>,
     depth: usize,
     profiles: Vec<String>,
+    /// Which mapping of which version wrote the event: `"transformation_info_list":[..]`.
+    transformation: Vec<u8>,
     parts: Arc<BTreeMap<String, ast::Body>>,
     /// Constants of the class that the engine must know.
     activity: Option<i64>,
@@ -77,6 +79,7 @@ impl Compiler {
             each: Vec::new(),
             depth: 0,
             profiles: Vec::new(),
+            transformation: Vec::new(),
             parts: Arc::default(),
             activity: None,
             severity: None,
@@ -134,6 +137,7 @@ impl Compiler {
 
     pub(super) fn plan(mut self, mapping: ast::Mapping, matches: Vec<Match>) -> Result<Plan, Vec<Error>> {
         let mut errors = Vec::new();
+        self.transformation = transformation(&mapping);
         self.parts = Arc::new(mapping.parts);
         let mut cases = Vec::new();
         for case in &mapping.cases {
@@ -223,7 +227,7 @@ impl Compiler {
         })
     }
 
-    /// `"version":"1.8.0","profiles":["cloud"]`
+    /// `"version":"1.8.0","profiles":["cloud"],"transformation_info_list":[..]`
     fn metadata(&self) -> Vec<u8> {
         let mut out = b"\"version\":".to_vec();
         push_string(&mut out, self.table.version());
@@ -235,8 +239,24 @@ impl Compiler {
             }
             out.push(b']');
         }
+        out.extend_from_slice(&self.transformation);
         out
     }
+}
+
+/// What says in the event which mapping wrote it, in which version of siemline, or in its own version if it has one: who
+/// searches the events of a year can tell those apart that an update changed.
+fn transformation(mapping: &ast::Mapping) -> Vec<u8> {
+    let mut out = b",\"transformation_info_list\":[{\"name\":".to_vec();
+    push_string(&mut out, &mapping.log_type);
+    if let Some(version) = &mapping.version {
+        out.extend_from_slice(b",\"uid\":");
+        push_string(&mut out, &format!("{}@{version}", mapping.log_type));
+    }
+    out.extend_from_slice(b",\"product\":{\"name\":\"siemline\",\"version\":");
+    push_string(&mut out, env!("CARGO_PKG_VERSION"));
+    out.extend_from_slice(b"}}]");
+    out
 }
 
 /// How many conditions there are, as the detector counts them.

@@ -5,7 +5,7 @@ use super::super::super::json::push_string;
 use super::super::super::mapping::ast::{self, At, Segment, Step};
 use super::super::super::tape::scalar_of;
 use super::super::{
-    Array, Base, Block, Conditions, Content, DEPTH_MAX, Fallback, Leaf, MEMBERS_MAX, Member, Object, Role, Rule,
+    Array, Base, Block, Conditions, Content, DEPTH_MAX, Fallback, Leaf, MEMBERS_MAX, Member, Needs, Object, Role, Rule,
     Source, target,
 };
 use super::rule::joined;
@@ -28,7 +28,8 @@ impl Compiler {
         let mut object = Object::default();
         if site.path == "metadata" {
             object.fixed = self.metadata();
-            object.fixed_members |= bits.of("version", at)? | bits.of("profiles", at)?;
+            object.fixed_members |=
+                bits.of("version", at)? | bits.of("profiles", at)? | bits.of("transformation_info_list", at)?;
         }
         let mut groups: Vec<(&str, Vec<Item<'_>>)> = Vec::new();
         let mut needs: Vec<&str> = Vec::new();
@@ -166,7 +167,7 @@ impl Compiler {
             }
         };
         let prefix = [b",", &*prefix(name)].concat().into();
-        object.members.push(Member { bit, prefix, content });
+        object.members.push(Member { bit, prefix, needs: Needs::of(&content), content });
         Ok(())
     }
 
@@ -177,11 +178,11 @@ impl Compiler {
             return false;
         }
         let mut value = Vec::new();
-        let Some(fitted) = fit(Value::Scalar(scalar_of(constant)), leaf.takes, &mut value) else { return false };
+        let Some(fitted) = fit(&Value::Scalar(scalar_of(constant)), leaf.takes, &mut value) else { return false };
         push_fixed(&mut object.fixed, name);
         object.fixed.extend_from_slice(&value);
         object.fixed_members |= bit;
-        if let (Some(number), Some(enumeration)) = (fitted.number, &leaf.enumeration)
+        if let (Some(number), Some(enumeration)) = (fitted.number(), &leaf.enumeration)
             && let (Some((bit, name)), Some(caption)) = (&enumeration.sibling, enumeration.caption(number))
         {
             object.fixed.push(b',');
@@ -190,9 +191,9 @@ impl Compiler {
             object.fixed_members |= bit;
         }
         match leaf.role {
-            Role::Activity => self.activity = fitted.number,
-            Role::Severity => self.severity = fitted.number,
-            Role::Time => self.time = fitted.number,
+            Role::Activity => self.activity = fitted.number(),
+            Role::Severity => self.severity = fitted.number(),
+            Role::Time => self.time = fitted.number(),
             Role::None | Role::Account | Role::Region => {}
         }
         object.fixed_rules.push((rule.id, leaf.target.clone()));

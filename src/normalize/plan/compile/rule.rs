@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use super::super::super::mapping::ast::{self, At, Step};
-use super::super::{Block, Condition, Conditions, Fallback, Map, Path, Piece, Place, Rule, Scope, Source, Wanted};
+use super::super::super::convert::Type;
+use super::super::super::mapping::ast::{self, At, Kind, Step};
+use super::super::{
+    Block, Condition, Conditions, Fallback, Map, Path, Piece, Place, Rule, Scope, Source, Wanted, target,
+};
 use super::object::items;
 use super::{Bits, Compiler, Fallible, Site, error, error_at};
 use crate::ocsf::Requirement;
@@ -68,6 +71,7 @@ impl Compiler {
             kind: rule.convert.kind,
             default,
             keep: rule.keep,
+            is_plain: is_plain(&rule.convert, target::takes(attribute)),
         })
     }
 
@@ -138,6 +142,13 @@ impl Compiler {
         }
         (trie.nodes.get(node).map_or(0, |node| node.slot), rest.into())
     }
+}
+
+/// Whether a text that a rule reads is written as it is, if it fits.
+fn is_plain(convert: &ast::Convert, takes: Type) -> bool {
+    let is_text = takes.kind() == Kind::String || (takes == Type::Json && convert.kind.is_none());
+    let changes = convert.cut.is_some() || convert.map.is_some() || !convert.skip.is_empty();
+    is_text && !changes && matches!(convert.kind, None | Some(Kind::String))
 }
 
 pub(super) fn map(map: &ast::Map) -> Map {
