@@ -258,8 +258,8 @@ async fn is_listed(service: &Service, shard: &str) -> Result<bool, Trouble> {
 /// Says whether the stream lists the shard as closed.
 async fn is_closed(service: &Service, shard: &str) -> Result<bool, Trouble> {
     let shards = service.shards().await?;
-    match shards.iter().find(|listed| listed.shard.id == shard) {
-        Some(listed) => Ok(listed.shard.is_closed),
+    match shards.iter().find(|listed| listed.id == shard) {
+        Some(listed) => Ok(listed.is_closed),
         None => Err(Trouble::Missing(format!("shard {shard} is no longer listed"))),
     }
 }

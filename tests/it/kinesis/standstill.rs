@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 use siemline::ack::Outcome;
 use siemline::budget::Budget;
-use siemline::lease::{self, Checkpoint, Lease, LeaseTable, MemoryTable};
+use siemline::lease::{self, Change, Changed, Checkpoint, Kind, Lease, LeaseTable, MemoryTable};
 use siemline::metric::Reason;
 use siemline::source::kinesis::KinesisSource;
 use tokio::time::timeout;
@@ -30,16 +30,24 @@ impl LeaseTable for StuckTable {
         self.inner.load().await
     }
 
-    async fn update(&self, create: Vec<(String, Lease)>, remove: Vec<String>) -> Result<(), lease::Error> {
-        self.inner.update(create, remove).await
+    async fn create(&self, shard: &str, lease: &Lease) -> Result<bool, lease::Error> {
+        self.inner.create(shard, lease).await
     }
 
-    async fn checkpoint(&self, shard: &str, checkpoint: Checkpoint) -> Result<(), lease::Error> {
-        if shard == self.stuck {
+    async fn change(&self, shard: &str, change: &Change) -> Result<Changed, lease::Error> {
+        if shard == self.stuck && matches!(change.kind, Kind::Checkpoint(_)) {
             self.asked.fetch_add(1, Ordering::Relaxed);
             pending::<()>().await;
         }
-        self.inner.checkpoint(shard, checkpoint).await
+        self.inner.change(shard, change).await
+    }
+
+    async fn remove(&self, shard: &str, counter: u64) -> Result<bool, lease::Error> {
+        self.inner.remove(shard, counter).await
+    }
+
+    async fn reset(&self, shard: &str, counter: u64, checkpoint: &Checkpoint) -> Result<bool, lease::Error> {
+        self.inner.reset(shard, counter, checkpoint).await
     }
 }
 
