@@ -252,7 +252,7 @@ impl Brought {
 
 /// Says whether the stream lists the shard.
 async fn is_listed(service: &Service, shard: &str) -> Result<bool, Trouble> {
-    Ok(service.shards().await?.iter().any(|listed| listed.shard.id == shard))
+    Ok(service.shards().await?.iter().any(|listed| listed.id == shard))
 }
 
 /// Says whether the stream lists the shard as closed.
