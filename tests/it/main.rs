@@ -17,4 +17,5 @@ mod fakes;
 mod house;
 mod kinesis;
 mod lanes;
+mod leases;
 mod splunk_hec;

@@ -11,6 +11,7 @@ import time
 import traceback
 from pathlib import Path
 
+import fan_out
 import resharding
 import schema
 import subscription
@@ -43,6 +44,7 @@ def main() -> int:
     directory = Path(tempfile.mkdtemp(prefix="run-", dir=args.directory.resolve()))
     scenarios = [
         ("resharding", lambda place, report: resharding.run(binary, args.node, args.kinesis_local, place, report)),
+        ("fan_out", lambda place, report: fan_out.run(binary, args.node, args.kinesis_local, place, report)),
         ("subscription", lambda place, report: subscription.run(binary, place, report)),
         ("schema", lambda place, report: schema.run(binary, place, report)),
     ]
