@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 
+use crate::config::NormalizeOptions;
+
 /// Reads AWS security records, makes OCSF of them, and delivers them to your SIEM without losing one.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
@@ -102,6 +104,13 @@ pub struct Normalize {
     /// A mapping file of your own, or a directory of them, laid over the shipped ones. May be given several times.
     #[arg(long, value_name = "PATH")]
     pub mappings: Vec<PathBuf>,
+    /// The order of columns of a log type that comes as lines of text, such as
+    /// `aws.vpc_flow='version srcaddr dstaddr action'`.
+    #[arg(long, value_name = "LOG_TYPE=COLUMNS", value_parser = columns)]
+    pub columns: Vec<(String, String)>,
+    /// Where the clocks stand that wrote times without a zone, such as `Europe/Berlin`.
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    pub timezone: String,
     /// What to write.
     #[arg(long, value_enum, default_value_t = Form::Ocsf)]
     pub format: Form,
@@ -111,6 +120,24 @@ pub struct Normalize {
     /// Print a table per log type on standard error: events, and where their leaves went.
     #[arg(long)]
     pub stats: bool,
+}
+
+impl Normalize {
+    /// What a configuration would say of it.
+    #[must_use]
+    pub fn to_options(&self) -> NormalizeOptions {
+        NormalizeOptions {
+            mappings: self.mappings.clone(),
+            columns: self.columns.iter().cloned().collect(),
+            timezone: self.timezone.clone(),
+            ..NormalizeOptions::default()
+        }
+    }
+}
+
+fn columns(text: &str) -> Result<(String, String), String> {
+    let (log_type, columns) = text.split_once('=').ok_or("there is no `=` between the log type and its columns")?;
+    Ok((log_type.to_owned(), columns.to_owned()))
 }
 
 /// What `normalize` writes.

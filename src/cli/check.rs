@@ -17,7 +17,8 @@ pub fn check(path: &Path, connect: bool) -> Result<u8, End> {
     let settings = config::load(path).map_err(End::usage)?;
     let loaded = config::loaded(&settings.normalize.mappings).map_err(End::usage)?;
     let notes = mapping::notes(&loaded);
-    let mappings = config::compile(loaded).map_err(End::usage)?;
+    let mappings = Arc::new(config::compile(loaded, &settings.normalize).map_err(End::usage)?);
+    config::check_log_types(path, &settings, &mappings).map_err(End::usage)?;
     let pipeline = settings.pipeline;
     println!(
         "{}: {} sources, {} sinks, {} mappings: all well",

@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::envelope::Limits;
-use crate::pipeline::{DeadLetterFileOptions, PipelineOptions};
+use crate::normalize::redact::RedactOptions;
+use crate::pipeline::{AccountsOptions, DeadLetterFileOptions, DeduplicateOptions, PipelineOptions};
 use crate::route::RouteOptions;
 use crate::unit::Size;
 use crate::{sink, source};
@@ -22,6 +23,12 @@ pub struct Options {
     pub sink: SinkOptions,
     /// Which events go to which sinks. Without any, every event goes to every sink.
     pub route: BTreeMap<String, RouteOptions>,
+    /// What is taken out of events before anything is made of them.
+    pub redact: BTreeMap<String, RedactOptions>,
+    /// Which duplicates are let go.
+    pub deduplicate: DeduplicateOptions,
+    /// What is added to events.
+    pub enrich: EnrichOptions,
     /// Where events go that no destination takes, and records that cannot be read.
     pub dead_letter: DeadLetterOptions,
     /// Bounds and workers of the process.
@@ -56,6 +63,14 @@ pub struct SinkOptions {
     pub stdout: BTreeMap<String, sink::stdout::StdoutOptions>,
 }
 
+/// What is added to events.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EnrichOptions {
+    /// What is known of accounts.
+    pub accounts: AccountsOptions,
+}
+
 /// Where events go that no destination takes.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -71,6 +86,13 @@ pub struct NormalizeOptions {
     /// Mapping files of your own: directories (every `*.toml` in them) and files. One with the log type of a shipped mapping
     /// takes its place; any other adds a log type, and wins where a shipped one recognises an event with equal right.
     pub mappings: Vec<PathBuf>,
+    /// The order of columns of a log type whose events are lines of text, where it is not the usual one and the records do
+    /// not begin with a header line: names with blanks between, such as the format string of a flow log. `-` stands for
+    /// itself in the names, or `_`.
+    pub columns: BTreeMap<String, String>,
+    /// Where the clocks stand that write times without a zone: a name of the IANA database, such as `Europe/Berlin`. AWS
+    /// means UTC.
+    pub timezone: String,
     /// The most that one record may hold when it is decompressed; above, it is dead-lettered whole.
     pub decompressed_bytes_max: Size,
     /// How many times its own size a compressed record may grow to, once it has grown beyond 8 MiB; above, it is
@@ -86,7 +108,8 @@ impl Default for NormalizeOptions {
     fn default() -> Self {
         let Limits { decompressed_bytes_max, ratio_max, depth_max, events_per_record_max, .. } = Limits::default();
         let decompressed_bytes_max = Size(u64::try_from(decompressed_bytes_max).unwrap_or(u64::MAX));
-        Self { mappings: Vec::new(), decompressed_bytes_max, ratio_max, depth_max, events_per_record_max }
+        let (mappings, columns, timezone) = (Vec::new(), BTreeMap::new(), "UTC".to_owned());
+        Self { mappings, columns, timezone, decompressed_bytes_max, ratio_max, depth_max, events_per_record_max }
     }
 }
 

@@ -10,16 +10,21 @@
 //!
 //! Nothing here recurses on the depth of the input; the plan's own depth is bounded by `plan::DEPTH_MAX`.
 
+mod accounts;
+mod amend;
 mod convert;
 mod detect;
+pub mod document;
 mod explain;
 mod json;
 pub mod mapping;
 mod normalizer;
 mod pass;
 mod plan;
+pub mod redact;
 mod repair;
 mod run;
+mod scan;
 pub mod selftest;
 mod tape;
 mod text;
@@ -29,10 +34,14 @@ mod tests;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
+pub use accounts::{AccountFacts, Accounts, AccountsError};
+pub use amend::Amend;
 pub use explain::{Explanation, Leaves, Written};
 pub use normalizer::Normalizer;
 pub use plan::{Error, Mappings};
+pub use scan::value_at;
 use sha2::{Digest as _, Sha256};
 
 /// SHA-256 of an event's body: what tells two versions of one finding apart in `metadata.uid`, and part of the id under
@@ -74,11 +83,17 @@ pub enum Complaint {
     JsonUnreadable,
     /// A log type recognised the event, but none of its cases came out whole: it is a base event.
     NoCase,
+    /// The event's time lies after its record's arrival by more than [`CLOCK_AHEAD_MAX`]. It stays as it is.
+    TimeInFuture,
 }
+
+/// How far the clock that an event was timed by may be ahead of the transport's. AWS takes a request whose clock is
+/// five minutes off (IAM User Guide, "Signature Version 4"), and no zone is as near to another.
+pub const CLOCK_AHEAD_MAX: Duration = Duration::from_mins(5);
 
 impl Complaint {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::JsonRepaired, Self::JsonUnreadable, Self::NoCase];
+    pub const ALL: [Self; 4] = [Self::JsonRepaired, Self::JsonUnreadable, Self::NoCase, Self::TimeInFuture];
 
     /// The stable code: `json_repaired`.
     #[must_use]
@@ -87,6 +102,7 @@ impl Complaint {
             Self::JsonRepaired => "json_repaired",
             Self::JsonUnreadable => "json_unreadable",
             Self::NoCase => "no_case",
+            Self::TimeInFuture => "time_in_future",
         }
     }
 
@@ -95,6 +111,7 @@ impl Complaint {
             Self::JsonRepaired => 1,
             Self::JsonUnreadable => 2,
             Self::NoCase => 4,
+            Self::TimeInFuture => 8,
         }
     }
 }

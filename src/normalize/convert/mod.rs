@@ -3,4 +3,6 @@
 mod kind;
 mod time;
 
-pub(super) use kind::{Fitted, Type, Value, convert, fit, fit_text, number, push_scalar, text_equals, with_text};
+pub(super) use kind::{
+    Fitted, Type, Value, convert, convert_in, fit, fit_text, number, push_scalar, text_equals, with_text,
+};

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
+
 use super::super::mapping::ast::{self, At, Keys, RuleName};
 use super::compile::{Compiler, conditions_weight};
 use super::{Match, Plan};
@@ -101,9 +103,29 @@ impl Mappings {
         }
     }
 
+    /// Sets where the clocks stand that wrote times without a zone: the name of a zone of the IANA database, such as
+    /// `Europe/Berlin`. Without it they are in UTC.
+    ///
+    /// # Errors
+    ///
+    /// With the reason, where there is no zone of that name.
+    pub fn set_zone(&mut self, name: &str) -> Result<(), String> {
+        let zone = TimeZone::get(name).map_err(|error| error.to_string())?;
+        for plan in self.plans.iter_mut().chain([&mut self.base]) {
+            plan.zone = zone.clone();
+        }
+        Ok(())
+    }
+
     /// The log types, the base mapping's last.
     pub fn log_types(&self) -> impl Iterator<Item = &Arc<str>> {
         self.plans.iter().chain([&self.base]).map(|plan| &plan.log_type)
+    }
+
+    /// Every log type that an event may turn out to have: those of the mappings, and that of events that came as OCSF.
+    #[must_use]
+    pub fn known_log_types(&self) -> Vec<&str> {
+        self.log_types().chain([&self.passed]).map(|log_type| &**log_type).collect()
     }
 
     /// The names of a log type's rules, by [`ast::RuleId`]; empty for a log type that is not there.

@@ -48,8 +48,10 @@ pub enum End {
     Finished(String),
     /// Everything up to the end of the backfill is settled. The grant is kept for as long as the backfill lasts.
     Reached(String, Box<Grant>),
-    /// Another worker reads on. After a hand-over what was handed on is settled; after a loss it may come twice.
-    GivenUp(String),
+    /// Another worker asked for the shard, and reads on; what was handed on is settled.
+    HandedOver(String),
+    /// Another worker has the lease: what was handed on may come twice.
+    Lost(String),
     /// The shard is not there, or its stream is not; what was handed on is settled.
     Missing(String),
     /// It was asked to stop, or the pipeline is going down; what was handed on is settled.
@@ -219,7 +221,7 @@ impl Reader {
         while !self.window.is_idle() && !matches!(over, Over::Lost) {
             tokio::select! {
                 settled = self.window.next_settled() => drop(self.settle(settled)),
-                () = self.grant.lost() => return Ok(End::GivenUp(shard)),
+                () = self.grant.lost() => return Ok(self.lost()),
             }
         }
         let written = match &over {
@@ -232,7 +234,8 @@ impl Reader {
         };
         Ok(match (over, written) {
             (Over::Foreign(words), _) => return Err(super::Error::Foreign(words)),
-            (_, Err(Lost)) | (Over::Recalled | Over::Lost, _) => End::GivenUp(shard),
+            (_, Err(Lost)) | (Over::Lost, _) => self.lost(),
+            (Over::Recalled, Ok(())) => End::HandedOver(shard),
             (Over::Ended(Ending::Closed(_)), Ok(())) => End::Finished(shard),
             (Over::Ended(Ending::Reached), Ok(())) => End::Reached(shard, Box::new(self.grant)),
             (Over::Missing, Ok(())) => {
@@ -241,6 +244,12 @@ impl Reader {
             }
             (Over::Stopped, Ok(())) => End::Stopped,
         })
+    }
+
+    /// The meter keeps the reason until the shard is granted again.
+    fn lost(&self) -> End {
+        self.meter.measure(|state| state.reason = Reason::LeaseLost);
+        End::Lost(self.shard.to_string())
     }
 
     /// Reads until it is over; nothing is under way then but chunks that are out.
@@ -275,6 +284,7 @@ impl Reader {
                 Happening::Fetched(fetched) => {
                     under_way.fetching = None;
                     let (feed, result) = *fetched;
+                    self.is_polling = feed.is_polling();
                     self.feed = Some(feed);
                     match self.take(result) {
                         None => {}

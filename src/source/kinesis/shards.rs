@@ -93,9 +93,12 @@ impl<T: LeaseTable> StreamReading<T> {
                         tracing::warn!(source = %work.name, shard, "shard is gone, asking the stream");
                         work.meter.forget(&label(&work, &shard));
                     }
-                    Ok(End::GivenUp(shard)) => {
-                        tracing::info!(source = %work.name, shard, "shard given up");
+                    Ok(End::HandedOver(shard)) => {
+                        tracing::info!(source = %work.name, shard, "shard handed over");
                         work.meter.forget(&label(&work, &shard));
+                    }
+                    Ok(End::Lost(shard)) => {
+                        tracing::warn!(source = %work.name, shard, reason = Reason::LeaseLost.word(), "shard given up");
                     }
                     Ok(End::Stopped) => intake = None,
                     Err(error) => {

@@ -128,7 +128,7 @@ fn kind_fits(kind: Kind, takes: AttributeType) -> bool {
         return true;
     }
     match kind {
-        Kind::Timestamp => matches!(takes, AttributeType::Timestamp | AttributeType::Long),
+        Kind::Timestamp | Kind::Utc => matches!(takes, AttributeType::Timestamp | AttributeType::Long),
         Kind::Integer => is_number(takes),
         Kind::Float => takes == AttributeType::Float,
         Kind::Boolean => takes == AttributeType::Boolean,
