@@ -55,6 +55,42 @@ pub enum Command {
         #[arg(long)]
         coverage: bool,
     },
+    /// Show where the Kinesis sources stand: leases, owners, lag, headroom, checkpoints.
+    ///
+    /// The lag is asked of each shard, with one call for one record behind its checkpoint.
+    Status {
+        /// The configuration file.
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Set the checkpoints of a Kinesis source back or forth, when all copies are stopped.
+    ///
+    /// It shows what it does and asks before. Copies that still read are found out, and nothing is changed then.
+    Reset {
+        /// The source's name.
+        source: String,
+        /// The configuration file.
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+        /// Where to begin: `TRIM_HORIZON`, `LATEST`, or a time such as `2026-01-31T12:00:00Z`.
+        #[arg(long, value_name = "PLACE")]
+        to: String,
+        /// Show what would be done, and do nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Print the IAM policies that the Kinesis sources of a configuration need, and nothing more.
+    Iam {
+        /// The configuration file.
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+    },
     /// Prepare a destination.
     #[command(subcommand)]
     Setup(Setup),

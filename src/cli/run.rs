@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{End, FAILED, progress, runtime};
+use super::{End, FAILED, check, progress, runtime};
 use crate::shutdown::{self, Stop};
 use crate::{config, pipeline, telemetry};
 
@@ -13,6 +13,10 @@ pub fn run(path: &Path) -> Result<u8, End> {
     let mappings = Arc::new(config::mappings(&settings.normalize).map_err(End::usage)?);
     config::check_log_types(path, &settings, &mappings).map_err(End::usage)?;
     telemetry::init(&settings.log.level, settings.log.format == config::LogFormat::Json).map_err(End::usage)?;
+    let vanishing = check::vanishing(&settings.pipeline);
+    if !vanishing.is_empty() {
+        return Err(End::usage(vanishing.join("\n")));
+    }
     let runtime = runtime()?;
     let (summary, result) = runtime.block_on(async {
         let (stop, shutdown) = shutdown::channel();

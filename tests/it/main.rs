@@ -19,3 +19,4 @@ mod kinesis;
 mod lanes;
 mod leases;
 mod splunk_hec;
+mod takeover;

@@ -40,6 +40,7 @@ stream = "{stream}"
 region = "{REGION}"
 endpoint_url = "{endpoint}"
 checkpoint_file = {json.dumps(str(self.checkpoints))}
+lease = {{ file_may_vanish = true }}
 checkpoint_interval = "200ms"
 idle_wait = "200ms"
 shard_sync_interval = "500ms"

@@ -288,6 +288,15 @@ impl StartAt {
     }
 }
 
+impl std::str::FromStr for StartAt {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let words = "write `TRIM_HORIZON`, `LATEST`, or a time with its zone such as `2026-01-31T12:00:00Z`";
+        Self::parse(text).ok_or_else(|| format!("`{text}` is no place to start: {words}"))
+    }
+}
+
 impl fmt::Display for StartAt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -301,10 +310,7 @@ impl fmt::Display for StartAt {
 impl<'de> Deserialize<'de> for StartAt {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| {
-            let words = "write `TRIM_HORIZON`, `LATEST`, or a time with its zone such as `2026-01-31T12:00:00Z`";
-            serde::de::Error::custom(format!("`{text}` is no place to start: {words}"))
-        })
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 

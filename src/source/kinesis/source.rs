@@ -9,11 +9,11 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use super::feed::now_ms;
 use super::options::{KinesisOptions, StartAt};
 use super::service::Service;
-use super::shards::StreamReading;
+use super::shards::{StreamReading, prepare};
 use super::stream::StreamName;
 use super::trouble::Trouble;
 use crate::aws::{self, Access};
-use crate::lease::{self, LeaseTable, Start, Store};
+use crate::lease::{self, LeaseTable, Start, Store, Surroundings};
 use crate::metric::SourceMeter;
 use crate::shutdown::{self, Shutdown};
 use crate::source::{Intake, Source};
@@ -67,6 +67,12 @@ impl KinesisSource {
         for stream in options.stream.all() {
             let sdk_config = aws::configuration(&options.access(name, stream)).await;
             let service = Service::new(&sdk_config, stream, options.endpoint_url.as_deref());
+            if options.lease_table.is_some()
+                && let Some((_, store)) = stores(name, options).into_iter().find(|(other, _)| other == stream)
+            {
+                prepare(&service, &store).await?;
+                store.load().await?;
+            }
             shards += service.shards().await.map(|shards| shards.len()).map_err(|trouble| match trouble {
                 Trouble::Missing(words) => Error::Missing(words),
                 trouble => Error::Unreachable(trouble),
@@ -74,6 +80,21 @@ impl KinesisSource {
         }
         Ok(shards)
     }
+}
+
+/// Says of each checkpoint file that would not survive a restart where it is, and why. Nothing where that is wanted.
+#[must_use]
+pub fn vanishing_files(name: &str, options: &KinesisOptions, surroundings: &Surroundings) -> Vec<String> {
+    if options.lease_table.is_some() || options.lease.file_may_vanish || options.end.is_some() {
+        return Vec::new();
+    }
+    let why = |stream: &StreamName| {
+        let file = checkpoint_file(name, options, stream);
+        // A place that cannot be named is told by the first write.
+        let file = std::path::absolute(&file).unwrap_or(file);
+        lease::vanishes(&file, surroundings)
+    };
+    options.stream.all().iter().filter_map(why).collect()
 }
 
 impl<T: LeaseTable> KinesisSource<T> {
@@ -159,7 +180,7 @@ fn file_of(file: &std::path::Path, stream: &StreamName) -> PathBuf {
 }
 
 /// `LATEST` becomes the time of the first start, and is written down with the first leases.
-fn first_start(start: StartAt) -> Start {
+pub(super) fn first_start(start: StartAt) -> Start {
     match start {
         StartAt::TrimHorizon => Start::TrimHorizon,
         StartAt::Timestamp(time_ms) => Start::AtTimestamp(time_ms),
