@@ -25,7 +25,7 @@ const RUN_BYTES: usize = 4 << 20;
 
 /// Normalizes files, or standard input.
 pub fn normalize(options: &Normalize) -> Result<u8, End> {
-    let mappings = Arc::new(config::mappings(&options.mappings).map_err(End::usage)?);
+    let mappings = Arc::new(config::mappings(&options.to_options()).map_err(End::usage)?);
     let mut bench = Bench {
         peeler: Peeler::new(Limits::default()),
         normalizer: Normalizer::new(Arc::clone(&mappings)),

@@ -100,6 +100,35 @@ fn mistakes_are_told_with_their_place() {
     assert!(told.contains("two sinks are called `o`"), "{told}");
 }
 
+/// Guards that a user's own order of columns and zone reach the mappings, and the words where they cannot.
+#[test]
+fn mappings_as_they_are_configured() {
+    let options =
+        |text: &str| parse("c.toml", &format!("{SOURCE}{SINK}[normalize]\n{text}")).expect("it is right").normalize;
+    for (text, expect) in [
+        ("", None),
+        ("columns = { 'aws.vpc_flow' = '${version} ${action}' }\ntimezone = 'Asia/Tokyo'", None),
+        (
+            "columns = { 'aws.flow' = 'version' }",
+            Some("normalize.columns: `aws.flow` is no log type that has a mapping"),
+        ),
+        (
+            "columns = { 'aws.guardduty' = 'id' }",
+            Some("normalize.columns: `aws.guardduty` does not come as lines of text"),
+        ),
+        ("columns = { 'aws.vpc_flow' = 'a a' }", Some("normalize.columns: `aws.vpc_flow` has the column `a` twice")),
+        ("columns = { 'aws.vpc_flow' = ' ' }", Some("normalize.columns: `aws.vpc_flow` has no columns")),
+        ("timezone = 'Mars/Olympus'", Some("normalize.timezone: ")),
+    ] {
+        match (super::mappings(&options(text)), expect) {
+            (Ok(_), None) => {}
+            (Err(said), Some(expect)) => assert!(said.starts_with(expect), "{said}"),
+            (Ok(_), Some(expect)) => panic!("{text}: expected {expect}"),
+            (Err(said), None) => panic!("{text}: {said}"),
+        }
+    }
+}
+
 /// Guards that a mistake in a pattern is told at its own place, in TOML and in JSON, and that of routes the order of the file
 /// counts.
 #[test]
@@ -140,7 +169,7 @@ fn mistakes_in_patterns_have_places() {
 /// Guards that what would do nothing, since no event has its log type, is told.
 #[test]
 fn log_types_are_those_of_the_mappings() {
-    let mappings = std::sync::Arc::new(super::mappings(&[]).unwrap());
+    let mappings = std::sync::Arc::new(super::mappings(&super::NormalizeOptions::default()).unwrap());
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("c.toml");
     for (text, expected) in [
@@ -190,7 +219,7 @@ fn the_page_on_routes_is_true() {
     let blocks = blocks(page);
     let csv = blocks.iter().find(|(kind, _)| kind == "csv /etc/siemline/accounts.csv").unwrap();
     std::fs::write(here("/etc/siemline/accounts.csv"), &csv.1).unwrap();
-    let mappings = std::sync::Arc::new(super::mappings(&[]).unwrap());
+    let mappings = std::sync::Arc::new(super::mappings(&super::NormalizeOptions::default()).unwrap());
     let (mut settings, mut before, mut seen) = (None, String::new(), 0);
     for (kind, text) in &blocks {
         let settings_now = || settings.as_ref().unwrap_or_else(|| panic!("a configuration stands before {text}"));

@@ -39,6 +39,7 @@ mod tests;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use accounts::{AccountFacts, Accounts, AccountsError};
 pub use amend::Amend;
@@ -90,11 +91,17 @@ pub enum Complaint {
     JsonUnreadable,
     /// A log type recognised the event, but none of its cases came out whole: it is a base event.
     NoCase,
+    /// The event's time lies after its record's arrival by more than [`CLOCK_AHEAD_MAX`]. It stays as it is.
+    TimeInFuture,
 }
+
+/// How far the clock that an event was timed by may be ahead of the transport's. AWS takes a request whose clock is
+/// five minutes off (IAM User Guide, "Signature Version 4"), and no zone is as near to another.
+pub const CLOCK_AHEAD_MAX: Duration = Duration::from_mins(5);
 
 impl Complaint {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::JsonRepaired, Self::JsonUnreadable, Self::NoCase];
+    pub const ALL: [Self; 4] = [Self::JsonRepaired, Self::JsonUnreadable, Self::NoCase, Self::TimeInFuture];
 
     /// The stable code: `json_repaired`.
     #[must_use]
@@ -103,6 +110,7 @@ impl Complaint {
             Self::JsonRepaired => "json_repaired",
             Self::JsonUnreadable => "json_unreadable",
             Self::NoCase => "no_case",
+            Self::TimeInFuture => "time_in_future",
         }
     }
 
@@ -111,6 +119,7 @@ impl Complaint {
             Self::JsonRepaired => 1,
             Self::JsonUnreadable => 2,
             Self::NoCase => 4,
+            Self::TimeInFuture => 8,
         }
     }
 }

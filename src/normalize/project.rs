@@ -85,7 +85,7 @@ impl Projector {
                 nodes = Tape(vec![Node::Object { len: 1, count: 2 }, Node::String(RAW), Node::String(&text)]);
             }
         }
-        let mut desk = Desk { mappings, parser, buffers, embedded: &mut Vec::new() };
+        let mut desk = Desk { mappings, parser, buffers, embedded: &mut Vec::new(), last_text: &mut 0 };
         desk.begin(plan, &nodes.0, trace);
         let input = Input {
             plan,

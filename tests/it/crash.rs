@@ -235,6 +235,7 @@ impl House {
             region = "eu-west-1"
             endpoint_url = "{kinesis}"
             checkpoint_file = "{checkpoints}"
+            lease = {{ file_may_vanish = true }}
             checkpoint_interval = "50ms"
             idle_wait = "100ms"
             records_max = 5

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use jiff::tz::TimeZone;
+
 use super::super::json;
 use super::super::mapping::ast::Kind;
 use super::super::tape::Scalar;
@@ -89,15 +91,21 @@ impl Fitted {
 
 /// Converts a leaf; `None` where it does not convert. The flag says that the result holds less than the leaf.
 pub(in super::super) fn convert(scalar: Scalar<'_>, kind: Kind) -> Option<(Value<'_>, bool)> {
+    convert_in(scalar, kind, &TimeZone::UTC)
+}
+
+/// As [`convert`]; a time that is written without a zone is one of this zone.
+pub(in super::super) fn convert_in<'v>(scalar: Scalar<'v>, kind: Kind, zone: &TimeZone) -> Option<(Value<'v>, bool)> {
     let whole = |scalar| Some((Value::Scalar(scalar), false));
     match (kind, scalar) {
         (Kind::Integer | Kind::Date, Scalar::Integer(_))
         | (Kind::Float, Scalar::Integer(_) | Scalar::Unsigned(_) | Scalar::Float(_))
         | (Kind::Boolean, Scalar::Boolean(_))
         | (Kind::String | Kind::Json, _) => whole(scalar),
-        (Kind::Timestamp | Kind::Date, scalar) => {
+        (Kind::Timestamp | Kind::Date | Kind::Utc, scalar) => {
+            let zone = if kind == Kind::Utc { &TimeZone::UTC } else { zone };
             let instant = match scalar {
-                Scalar::Text(text) => time::parse(text)?,
+                Scalar::Text(text) => time::parse(text, zone)?,
                 Scalar::Integer(number) => time::from_integer(number),
                 Scalar::Float(number) => time::from_float(number)?,
                 Scalar::Unsigned(_) | Scalar::Boolean(_) => return None,

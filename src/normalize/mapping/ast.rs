@@ -296,6 +296,8 @@ pub enum Kind {
     Timestamp,
     /// As `Timestamp`, but a whole number counts milliseconds, whatever its size: what a date of a projection reads.
     Date,
+    /// As `Timestamp`; without a zone it is UTC, wherever the configuration says that clocks stand.
+    Utc,
     /// A whole number.
     Integer,
     /// A number.
@@ -484,12 +486,48 @@ pub struct Ignore {
 pub struct Text {
     /// What separates cells.
     pub split: Split,
-    /// The default order of columns.
+    /// The default order of columns. `a:b` is a cell with two values, `a b` are two cells with one.
     pub columns: Vec<String>,
     /// Cells that mean nothing.
     pub absent: Vec<String>,
-    /// How a header line begins, if the log type has them.
-    pub header_starts: Option<String>,
+    /// How header lines may begin, if the log type has them.
+    pub header_starts: Vec<String>,
+    /// Whether the columns also come as the members of a JSON object.
+    pub takes_json: bool,
+}
+
+impl Text {
+    /// Takes another order of columns, as a user has configured it: names with blanks between. `${name}` is `name`, and
+    /// dashes and underscores are as the mapping writes them. What the mapping reads as two cells with one value, it reads
+    /// so in any order.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no name, or one twice.
+    pub fn reorder(&mut self, columns: &str) -> Result<(), String> {
+        let (from, to) = if self.columns.iter().any(|name| name.contains('-')) { ("_", "-") } else { ("-", "_") };
+        let mut names: Vec<String> = Vec::new();
+        for word in columns.split(|character: char| character.is_whitespace() || character == ',') {
+            let name = word.trim_start_matches("${").trim_end_matches('}').replace(from, to);
+            if !name.is_empty() && names.contains(&name) {
+                return Err(format!("has the column `{name}` twice"));
+            }
+            let joined = names.last().map(|last| format!("{last} {name}"));
+            match joined.filter(|joined| self.columns.contains(joined)) {
+                Some(joined) => {
+                    names.pop();
+                    names.push(joined);
+                }
+                None if name.is_empty() => {}
+                None => names.push(name),
+            }
+        }
+        if names.is_empty() {
+            return Err("has no columns".to_owned());
+        }
+        self.columns = names;
+        Ok(())
+    }
 }
 
 /// What separates cells.
@@ -499,10 +537,12 @@ pub enum Split {
     Space,
     /// A tab.
     Tab,
-    /// A comma.
+    /// A comma, but `"..."` is one cell (RFC 4180).
     Comma,
     /// Blanks, but `"..."` and `[...]` are one cell.
     Quoted,
+    /// Nothing: the whole text is one cell, whatever its lines are.
+    Line,
 }
 
 /// One `[[test]]`.

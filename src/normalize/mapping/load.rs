@@ -276,15 +276,21 @@ impl Reader {
     }
 
     fn text_form(&mut self, member: &Member) -> Option<Text> {
-        const SPLITS: [(&str, Split); 4] =
-            [("space", Split::Space), ("tab", Split::Tab), ("comma", Split::Comma), ("quoted", Split::Quoted)];
+        const SPLITS: [(&str, Split); 5] = [
+            ("space", Split::Space),
+            ("tab", Split::Tab),
+            ("comma", Split::Comma),
+            ("quoted", Split::Quoted),
+            ("line", Split::Line),
+        ];
         let table = self.table(&member.node, "`[text]`")?;
-        self.known(table, "`[text]`", &["split", "columns", "absent", "header"]);
+        self.known(table, "`[text]`", &["split", "columns", "absent", "header", "json"]);
         let split = self.required(table, "split", "`[text]`", &member.at);
         let split = split.and_then(|member| self.choice(&member.node, "`split`", &SPLITS));
         let columns = table.get("columns").and_then(|member| self.words(&member.node, "`columns`"));
         let columns: Vec<String> = columns.unwrap_or_default().into_iter().map(str::to_owned).collect();
-        let repeated = columns.iter().enumerate().find(|(place, name)| columns.iter().take(*place).any(|c| c == *name));
+        let names: Vec<&str> = columns.iter().flat_map(|name| name.split([' ', ':'])).collect();
+        let repeated = names.iter().enumerate().find(|(place, name)| names.iter().take(*place).any(|c| c == *name));
         if let (Some((_, name)), Some(member)) = (repeated, table.get("columns")) {
             self.report(&member.node.at, format!("`columns` names `{name}` twice"));
         }
@@ -293,13 +299,18 @@ impl Reader {
             let header = self.table(&member.node, "`header`")?;
             self.known(header, "`header`", &["starts"]);
             let starts = self.required(header, "starts", "`header`", &member.node.at)?;
-            self.word(&starts.node, "`starts`").map(str::to_owned)
+            match starts.node.value {
+                Value::Text(_) => self.word(&starts.node, "`starts`").map(|word| vec![word]),
+                _ => self.words(&starts.node, "`starts`"),
+            }
         });
+        let takes_json = table.get("json").and_then(|member| self.boolean(&member.node, "`json`")).unwrap_or(false);
         if columns.is_empty() && header_starts.is_none() {
             self.report(&member.at, "`[text]` names no columns: it wants `columns` or `header`");
         }
         let absent = absent.unwrap_or_default().into_iter().map(str::to_owned).collect();
-        Some(Text { split: split?, columns, absent, header_starts })
+        let header_starts = header_starts.unwrap_or_default().into_iter().map(str::to_owned).collect();
+        Some(Text { split: split?, columns, absent, header_starts, takes_json })
     }
 
     fn parts(&mut self, file: &Table) -> (BTreeMap<String, Body>, BTreeMap<String, PartPlaces>) {

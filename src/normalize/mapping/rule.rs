@@ -21,8 +21,9 @@ const CHANGEABLE: [&str; 3] = ["from", "first", "all"];
 /// The sources that may give nothing and have no other way to say what is written then.
 const DEFAULTABLE: [&str; 4] = ["from", "first", "template", "cases"];
 
-const KINDS: [(&str, Kind); 11] = [
+const KINDS: [(&str, Kind); 12] = [
     ("timestamp", Kind::Timestamp),
+    ("utc", Kind::Utc),
     ("integer", Kind::Integer),
     ("float", Kind::Float),
     ("boolean", Kind::Boolean),

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
+
 use super::super::Projection;
 use super::super::mapping::ast::{self, At, Keys, RuleName, SiemNames};
 use super::compile::{Compiler, conditions_weight};
@@ -158,6 +160,20 @@ impl Mappings {
     #[must_use]
     pub fn siem_names(&self) -> &Arc<NamesOfLogTypes> {
         &self.siem_names
+    }
+
+    /// Sets where the clocks stand that wrote times without a zone: the name of a zone of the IANA database, such as
+    /// `Europe/Berlin`. Without it they are in UTC.
+    ///
+    /// # Errors
+    ///
+    /// With the reason, where there is no zone of that name.
+    pub fn set_zone(&mut self, name: &str) -> Result<(), String> {
+        let zone = TimeZone::get(name).map_err(|error| error.to_string())?;
+        for plan in self.plans.iter_mut().chain([&mut self.base]) {
+            plan.zone = zone.clone();
+        }
+        Ok(())
     }
 
     /// The log types, the base mapping's last.

@@ -8,6 +8,8 @@ mod trie;
 
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
+
 use super::convert::Type;
 use super::mapping::ast::{Compare, Constant, Cut, Keys, Kind, RuleId, RuleName, Step};
 use super::text::Layout;
@@ -37,6 +39,8 @@ pub(super) struct Plan {
     pub(super) parses: Vec<Parse>,
     pub(super) ignores: Vec<Ignore>,
     pub(super) layout: Option<Layout>,
+    /// Where the clocks stand that wrote times without a zone.
+    pub(super) zone: TimeZone,
     pub(super) matches: Vec<Match>,
     pub(super) names: Vec<RuleName>,
     /// `"unmapped":`, the name of the member that holds what no rule took.

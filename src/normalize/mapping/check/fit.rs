@@ -141,7 +141,7 @@ fn kind_fits(kind: Kind, takes: AttributeType) -> bool {
         return true;
     }
     match kind {
-        Kind::Timestamp | Kind::Date => {
+        Kind::Timestamp | Kind::Utc | Kind::Date => {
             matches!(takes, AttributeType::Timestamp | AttributeType::Date | AttributeType::Long)
         }
         Kind::Integer => is_number(takes),

@@ -6,6 +6,8 @@ mod rule;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
+
 use super::super::json::{push_comma, push_string};
 use super::super::mapping::ast::{self, At, Keys, Segment, Step};
 use super::super::text::Layout;
@@ -130,6 +132,7 @@ impl Compiler {
             parses: Vec::new(),
             ignores: Vec::new(),
             layout: None,
+            zone: TimeZone::UTC,
             matches: Vec::new(),
             names: Vec::new(),
             rest: Box::default(),
@@ -175,6 +178,7 @@ impl Compiler {
             parses,
             ignores,
             layout: mapping.text.map(Layout::new),
+            zone: TimeZone::UTC,
             matches,
             names: mapping.rules,
             rest: prefix(self.table.rest()),
