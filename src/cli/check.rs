@@ -1,6 +1,7 @@
 //! `check`: is the configuration right, and is everything there?
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{End, FAILED, runtime};
 use crate::config;
@@ -15,7 +16,8 @@ pub fn check(path: &Path, connect: bool) -> Result<u8, End> {
     let settings = config::load(path).map_err(End::usage)?;
     let loaded = config::loaded(&settings.normalize.mappings).map_err(End::usage)?;
     let notes = mapping::notes(&loaded);
-    let mappings = config::compile(loaded).map_err(End::usage)?;
+    let mappings = Arc::new(config::compile(loaded).map_err(End::usage)?);
+    config::check_log_types(path, &settings, &mappings).map_err(End::usage)?;
     let pipeline = settings.pipeline;
     println!(
         "{}: {} sources, {} sinks, {} mappings: all well",

@@ -11,6 +11,7 @@ use crate::{config, pipeline, telemetry};
 pub fn run(path: &Path) -> Result<u8, End> {
     let settings = config::load(path).map_err(End::usage)?;
     let mappings = Arc::new(config::mappings(&settings.normalize.mappings).map_err(End::usage)?);
+    config::check_log_types(path, &settings, &mappings).map_err(End::usage)?;
     telemetry::init(&settings.log.level, settings.log.format == config::LogFormat::Json).map_err(End::usage)?;
     let runtime = runtime()?;
     let (summary, result) = runtime.block_on(async {

@@ -36,7 +36,8 @@ pub fn compile(loaded: Loaded) -> Result<Mappings, String> {
 pub fn loaded(own: &[PathBuf]) -> Result<Loaded, String> {
     let mut files = Vec::new();
     for path in own {
-        if path.is_dir() { directory(path, &mut files)? } else { file(path, &mut files)? }
+        let is_directory = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?.is_dir();
+        if is_directory { directory(path, &mut files)? } else { file(path, &mut files)? }
     }
     files.sort();
     // A file may be named, and lie in a directory that is named too.

@@ -12,6 +12,8 @@ mod settings;
 mod tests;
 
 pub use mappings::{compile, loaded, mappings};
-pub use options::{DeadLetterOptions, LogFormat, LogOptions, NormalizeOptions, Options, SinkOptions, SourceOptions};
+pub use options::{
+    DeadLetterOptions, EnrichOptions, LogFormat, LogOptions, NormalizeOptions, Options, SinkOptions, SourceOptions,
+};
 pub use place::{Mistake, Place};
-pub use settings::{Settings, load, options, parse};
+pub use settings::{Settings, check_log_types, load, options, parse};

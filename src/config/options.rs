@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::envelope::Limits;
-use crate::pipeline::{DeadLetterFileOptions, PipelineOptions};
+use crate::normalize::redact::RedactOptions;
+use crate::pipeline::{AccountsOptions, DeadLetterFileOptions, DeduplicateOptions, PipelineOptions};
 use crate::route::RouteOptions;
 use crate::unit::Size;
 use crate::{sink, source};
@@ -22,6 +23,12 @@ pub struct Options {
     pub sink: SinkOptions,
     /// Which events go to which sinks. Without any, every event goes to every sink.
     pub route: BTreeMap<String, RouteOptions>,
+    /// What is taken out of events before anything is made of them.
+    pub redact: BTreeMap<String, RedactOptions>,
+    /// Which duplicates are let go.
+    pub deduplicate: DeduplicateOptions,
+    /// What is added to events.
+    pub enrich: EnrichOptions,
     /// Where events go that no destination takes, and records that cannot be read.
     pub dead_letter: DeadLetterOptions,
     /// Bounds and workers of the process.
@@ -54,6 +61,14 @@ pub struct SinkOptions {
     pub file: BTreeMap<String, sink::file::FileOptions>,
     /// Standard output.
     pub stdout: BTreeMap<String, sink::stdout::StdoutOptions>,
+}
+
+/// What is added to events.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EnrichOptions {
+    /// What is known of accounts.
+    pub accounts: AccountsOptions,
 }
 
 /// Where events go that no destination takes.

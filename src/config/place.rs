@@ -1,6 +1,7 @@
 //! Mistakes in a configuration, with the place they stand at.
 
 use std::fmt;
+use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
@@ -59,17 +60,50 @@ impl Mistake {
             None => Self::in_file(file, words),
         }
     }
+
+    /// A mistake in JSON that stands in a string of the file: `path` leads to the string, `way` to the key in the JSON.
+    #[must_use]
+    pub fn in_json(file: &str, text: &str, path: &[&str], way: &[&str], words: impl Into<String>) -> Self {
+        let Some(key) = span_of(text, path) else { return Self::in_file(file, words) };
+        // Behind the key of the string, each name in quotes is looked for behind the one around it. Names that the string
+        // spells with escapes are not found, and the place is that of the one around it.
+        let mut byte = key.start;
+        let mut from = key.end;
+        for name in way {
+            let found = text.get(from..).and_then(|rest| rest.find(&format!("\"{name}\"")));
+            if let Some(found) = found {
+                byte = from + found;
+                from = byte + name.len() + 2;
+            }
+        }
+        Self::at_byte(file, text, byte, words)
+    }
 }
 
-fn byte_of(text: &str, path: &[&str]) -> Option<usize> {
+/// Where a key of the file, or an element of a list by its number, is written: the deepest part of the path that is there.
+pub(super) fn byte_of(text: &str, path: &[&str]) -> Option<usize> {
+    span_of(text, path).map(|span| span.start)
+}
+
+/// The span of the deepest part of the path that is written: of the key, for an element of a list of its value.
+fn span_of(text: &str, path: &[&str]) -> Option<Range<usize>> {
     let document = DeTable::parse(text).ok()?;
-    let mut table: &DeTable<'_> = document.get_ref();
-    let mut byte = None;
-    for name in path {
-        let Some((key, value)) = table.iter().find(|(key, _)| key.get_ref() == name) else { break };
-        byte = Some(key.span().start);
-        let DeValue::Table(inner) = value.get_ref() else { break };
-        table = inner;
+    let (first, rest) = path.split_first()?;
+    let (key, mut value) = document.get_ref().iter().find(|(key, _)| key.get_ref() == first)?;
+    let mut span = key.span();
+    for name in rest {
+        let (next, place) = match value.get_ref() {
+            DeValue::Table(table) => match table.iter().find(|(key, _)| key.get_ref() == name) {
+                Some((key, value)) => (value, key.span()),
+                None => break,
+            },
+            DeValue::Array(list) => match name.parse().ok().and_then(|number: usize| list.get(number)) {
+                Some(value) => (value, value.span()),
+                None => break,
+            },
+            _ => break,
+        };
+        (value, span) = (next, place);
     }
-    byte
+    Some(span)
 }

@@ -1,12 +1,15 @@
 //! The configuration as it is used: resolved, and valid by construction.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::options::{LogOptions, NormalizeOptions, Options};
-use super::place::Mistake;
-use crate::pipeline::{self, SinkSettings, SourceSettings};
-use crate::route::{self, Routes};
+use super::place::{self, Mistake};
+use crate::normalize::Mappings;
+use crate::normalize::redact::{self, Redactions, Redactor};
+use crate::pipeline::{self, AccountsSettings, SinkSettings, SourceSettings};
+use crate::route::{self, PatternOptions, RouteOptions, Routes};
 use crate::telemetry;
 
 /// The configuration, resolved.
@@ -51,6 +54,21 @@ fn read(path: &Path) -> Result<(String, String), Mistake> {
     }
 }
 
+/// Checks what a configuration says of log types against the mappings: a route or a redaction for one that there is not
+/// would do nothing, unnoticed.
+///
+/// # Errors
+///
+/// With the first mistake.
+pub fn check_log_types(path: &Path, settings: &Settings, mappings: &Arc<Mappings>) -> Result<(), Mistake> {
+    let (file, text) = read(path)?;
+    let resolver = Resolver { file: &file, text: &text };
+    let pipeline = &settings.pipeline;
+    Redactor::new(&pipeline.redactions, mappings).map_err(|error| resolver.in_redaction(&error))?;
+    let known = mappings.known_log_types();
+    pipeline.routes.check_log_types(&known).map_err(|error| resolver.in_route(&error, &BTreeMap::new()))
+}
+
 /// Resolves a configuration's text; `file` is its name in messages.
 ///
 /// # Errors
@@ -81,12 +99,21 @@ impl Resolver<'_> {
         let sources = self.sources(options.source)?;
         let sinks = self.sinks(options.sink)?;
         let names: Vec<&str> = sinks.iter().map(|(name, _)| name.as_ref()).collect();
-        let routes = options.route.iter().map(|(name, route)| (name.as_str(), route));
-        let routes = Routes::new(routes, &names).map_err(|error| self.in_route(&error))?;
+        let mut routes: Vec<_> = options.route.iter().map(|(name, route)| (name.as_str(), route)).collect();
+        routes.sort_by_key(|(name, _)| place::byte_of(self.text, &["route", name]));
+        let routes = Routes::new(routes, &names).map_err(|error| self.in_route(&error, &options.route))?;
+        let mut redactions: Vec<_> = options.redact.iter().map(|(name, redact)| (name.as_str(), redact)).collect();
+        redactions.sort_by_key(|(name, _)| place::byte_of(self.text, &["redact", name]));
+        let redactions = Redactions::new(redactions).map_err(|error| self.in_redaction(&error))?;
+        let accounts = AccountsSettings::load(&options.enrich.accounts)
+            .map_err(|error| self.mistake(&["enrich", "accounts", "file"], &error.to_string()))?;
         let pipeline = pipeline::Settings {
             sources,
             sinks,
             routes,
+            redactions,
+            deduplicate: options.deduplicate,
+            accounts,
             dead_letters: options.dead_letter.file,
             options: options.pipeline,
             limits: options.normalize.limits(),
@@ -150,13 +177,31 @@ impl Resolver<'_> {
         }
     }
 
-    fn in_route(&self, error: &route::Error) -> Mistake {
+    fn in_route(&self, error: &route::Error, routes: &BTreeMap<String, RouteOptions>) -> Mistake {
         let words = error.to_string();
         match error {
-            route::Error::UnknownSink { route, .. } => self.mistake(&["route", route, "to"], &words),
+            route::Error::UnknownSink { route, option, .. } | route::Error::Option { route, option, .. } => {
+                self.mistake(&["route", route, option], &words)
+            }
             route::Error::Purpose(route) => self.mistake(&["route", route], &words),
+            route::Error::Pattern { route, option, mistake } => {
+                let written = routes.get(route).and_then(|options| match *option {
+                    "raw_pattern" => options.raw_pattern.as_ref(),
+                    _ => options.pattern.as_ref(),
+                });
+                let way: Vec<&str> = mistake.way.iter().map(String::as_str).collect();
+                let path = ["route", route, option];
+                match written.and_then(PatternOptions::json) {
+                    Some(_) => Mistake::in_json(self.file, self.text, &path, &way, words),
+                    None => self.mistake(&[&path[..], &way].concat(), &words),
+                }
+            }
             route::Error::TooManySinks(_) => self.mistake(&["sink"], &words),
         }
+    }
+
+    fn in_redaction(&self, error: &redact::Error) -> Mistake {
+        self.mistake(&["redact", &error.name, error.option], &error.to_string())
     }
 
     fn in_sink(&self, kind: &str, name: &str, error: &dyn std::error::Error) -> Mistake {

@@ -45,7 +45,8 @@ fn the_example_is_read() {
         .replace("[sink.file.example]", "[sink.file.c]\npath = 'x'")
         .replace("[sink.file.example.", "[sink.file.c.")
         .replace("[sink.stdout.example", "[sink.stdout.d")
-        .replace("suppress = false", "suppress = true");
+        .replace("suppress = false", "suppress = true")
+        .replace("paths = []\naction", "paths = ['x']\naction");
     parse("example", &text).unwrap_or_else(|mistake| panic!("{mistake}\n{text}"));
 }
 
@@ -77,4 +78,158 @@ fn mistakes_are_told_with_their_place() {
     assert!(told.starts_with("c.toml:3:18: token: environment variable `SIEMLINE_TEST_NOT_SET` is not set"), "{told}");
     let told = mistake(&format!("{SOURCE}{SINK}[sink.file.o]\npath = 'x'\n"));
     assert!(told.contains("two sinks are called `o`"), "{told}");
+}
+
+/// Guards that a mistake in a pattern is told at its own place, in TOML and in JSON, and that of routes the order of the file
+/// counts.
+#[test]
+fn mistakes_in_patterns_have_places() {
+    let told = |route: &str| parse("c.toml", &format!("{SOURCE}{SINK}{route}")).unwrap_err().to_string();
+    let cases = [
+        (
+            "[route.r]\nto = ['o']\npattern.cloud.regoin = ['x']\n",
+            "c.toml:6:15: route `r`: no event has the attribute `regoin`",
+        ),
+        (
+            "[route.r]\nto = ['o']\npattern = { cloud.region = [{ prefx = 'x' }] }\n",
+            "c.toml:6:31: route `r`: `prefx` is no operator",
+        ),
+        (
+            "[route.r]\nto = ['o']\n[route.r.raw_pattern]\na = ['y', { cidr = 'x' }]\n",
+            "c.toml:7:13: route `r`: `x` is no address range",
+        ),
+        (
+            "[route.r]\nto = ['o']\nraw_pattern = '''\n{\n  \"a\": [\"x\"],\n  \"b\": [{ \"numeric\": [\">\"] }]\n}'''\n",
+            "c.toml:9:11: route `r`: `numeric` takes a comparison or two",
+        ),
+        (
+            "[route.r]\nto = ['o']\npattern = '{'\n",
+            "c.toml:6:11: the pattern is no JSON: EOF while parsing an object at line 1 column 1",
+        ),
+        ("[route.r]\nto = ['o']\npattern = 5\n", "c.toml:6:11: invalid type: integer `5`, expected an event pattern"),
+        ("[route.r]\nto = ['o']\nsample = 5.0\n", "c.toml:6:1: route `r`: 5 is no share"),
+        ("[enrich.accounts]\nfile = 'none.csv'\n", "c.toml:5:1: cannot read none.csv: "),
+    ];
+    for (route, expected) in cases {
+        assert!(told(route).starts_with(expected), "{route}: {}", told(route));
+    }
+    let told = told("[route.z]\nto = ['z']\n[route.a]\nto = ['a']\n");
+    assert!(told.starts_with("c.toml:5:1: route `z` names"), "the first of the file, not of the alphabet: {told}");
+}
+
+/// Guards that what would do nothing, since no event has its log type, is told.
+#[test]
+fn log_types_are_those_of_the_mappings() {
+    let mappings = std::sync::Arc::new(super::mappings(&[]).unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("c.toml");
+    for (text, expected) in [
+        (
+            "[route.r]\nto = ['o']\nlog_type = ['aws.guardduty', 'aws.guardduti']\n",
+            ":6:1: route `r`: no mapping has the log type `aws.guardduti`",
+        ),
+        ("[redact.d]\npaths = ['x']\nlog_type = ['gcp.*']\n", ":6:1: redact `d`: no mapping has the log type `gcp.*`"),
+        ("[redact.d]\npaths = ['x..y']\n", ":5:1: redact `d`: `x..y`: a name is missing"),
+    ] {
+        std::fs::write(&path, format!("{SOURCE}{SINK}{text}")).unwrap();
+        let checked = super::load(&path).and_then(|settings| super::check_log_types(&path, &settings, &mappings));
+        let told = checked.unwrap_err().to_string();
+        assert!(told.contains(expected), "{told}");
+    }
+    std::fs::write(&path, format!("{SOURCE}{SINK}[route.r]\nto = ['o']\nlog_type = ['aws.*', 'base', 'ocsf']\n"))
+        .unwrap();
+    let settings = super::load(&path).unwrap();
+    assert_eq!(super::check_log_types(&path, &settings, &mappings), Ok(()));
+}
+
+/// A fenced block of a page: what stands behind the fence, and its text.
+fn blocks(page: &str) -> Vec<(String, String)> {
+    let mut blocks = Vec::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        if let Some(kind) = line.strip_prefix("```") {
+            let text: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            blocks.push((kind.to_owned(), text.join("\n")));
+        }
+    }
+    blocks
+}
+
+/// Guards docs/routes.md: its configurations are read, its events are taken and left as it says, and what it shows of
+/// redaction and enrichment is what comes out.
+#[test]
+fn the_page_on_routes_is_true() {
+    use crate::envelope::{Context, Event, Form};
+    use crate::normalize::redact::Redactor;
+    use crate::route::{Decision, Desk, Facts};
+
+    let directory = tempfile::tempdir().unwrap();
+    let here = |path: &str| directory.path().join(path.trim_start_matches('/').replace('/', "-"));
+    std::fs::write(here("/run/secrets/redaction-key"), "0123456789abcdef").unwrap();
+    let page = include_str!("../../docs/routes.md");
+    let blocks = blocks(page);
+    let csv = blocks.iter().find(|(kind, _)| kind == "csv /etc/siemline/accounts.csv").unwrap();
+    std::fs::write(here("/etc/siemline/accounts.csv"), &csv.1).unwrap();
+    let mappings = std::sync::Arc::new(super::mappings(&[]).unwrap());
+    let (mut settings, mut before, mut seen) = (None, String::new(), 0);
+    for (kind, text) in &blocks {
+        let settings_now = || settings.as_ref().unwrap_or_else(|| panic!("a configuration stands before {text}"));
+        let decide = |event: &str| {
+            let facts = Facts {
+                log_type: "aws.cloudtrail",
+                severity_id: 4,
+                account: "",
+                region: "",
+                ocsf: event.as_bytes(),
+                raw: event.as_bytes(),
+                form: Form::Json,
+                context: None,
+                id: [0; 16],
+                now_ms: 0,
+            };
+            let settings: &super::Settings = settings_now();
+            settings.pipeline.routes.decide(facts, &mut Desk::default())
+        };
+        match kind.as_str() {
+            "toml" => {
+                let text = text
+                    .replace("/run/secrets/redaction-key", &here("/run/secrets/redaction-key").display().to_string());
+                let text = text
+                    .replace("/etc/siemline/accounts.csv", &here("/etc/siemline/accounts.csv").display().to_string());
+                let sinks =
+                    ["soc", "lake", "archive"].map(|name| format!("[sink.file.{name}]\npath = '{name}'\n")).concat();
+                let whole = format!("{SOURCE}{sinks}{text}");
+                let read = parse("docs/routes.md", &whole).unwrap_or_else(|mistake| panic!("{mistake}\n{whole}"));
+                read.pipeline.routes.check_log_types(&mappings.known_log_types()).unwrap();
+                settings = Some(read);
+            }
+            "json takes" => {
+                for event in text.lines() {
+                    assert!(matches!(decide(event), Decision::Lanes { .. }), "{event}");
+                }
+            }
+            "json leaves" => {
+                for event in text.lines() {
+                    assert_eq!(decide(event), Decision::Filtered("no_route".into()), "{event}");
+                }
+            }
+            "json before" => before.clone_from(text),
+            "json after" => {
+                let context = Context::default();
+                let event = Event { index: 0, body: before.as_bytes(), form: Form::Json, context: &context };
+                let redactor = Redactor::new(&settings_now().pipeline.redactions, &mappings).unwrap();
+                let redacted = redactor.apply("aws.cloudtrail", &event).unwrap();
+                assert_eq!(String::from_utf8_lossy(redacted.event(&event).body), text.as_str());
+            }
+            "json enrichment" => {
+                let accounts = crate::normalize::Accounts::of_csv(&csv.1, &[]).unwrap();
+                let facts = format!("{:?}", accounts.get("111122223333").unwrap());
+                assert!(facts.contains(&format!("{:?}", text.as_bytes())), "{text}");
+            }
+            "csv /etc/siemline/accounts.csv" => {}
+            other => panic!("nobody tests a block `{other}`"),
+        }
+        seen += 1;
+    }
+    assert!(seen >= 18, "{seen} blocks");
 }

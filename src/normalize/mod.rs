@@ -10,16 +10,21 @@
 //!
 //! Nothing here recurses on the depth of the input; the plan's own depth is bounded by `plan::DEPTH_MAX`.
 
+mod accounts;
+mod amend;
 mod convert;
 mod detect;
+pub mod document;
 mod explain;
 mod json;
 pub mod mapping;
 mod normalizer;
 mod pass;
 mod plan;
+pub mod redact;
 mod repair;
 mod run;
+mod scan;
 pub mod selftest;
 mod tape;
 mod text;
@@ -30,9 +35,12 @@ mod tests;
 use std::ops::Range;
 use std::sync::Arc;
 
+pub use accounts::{AccountFacts, Accounts, AccountsError};
+pub use amend::Amend;
 pub use explain::{Explanation, Leaves, Written};
 pub use normalizer::Normalizer;
 pub use plan::{Error, Mappings};
+pub use scan::value_at;
 use sha2::{Digest as _, Sha256};
 
 /// SHA-256 of an event's body: what tells two versions of one finding apart in `metadata.uid`, and part of the id under

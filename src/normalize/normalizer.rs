@@ -17,10 +17,10 @@ use super::{BodyDigest, Complaint, Complaints, Normalized};
 use crate::envelope::{Context, Event, Field, Form};
 
 /// Bytes the parser's buffers are made for at the beginning; they grow with the events.
-const BODY_BYTES_USUAL: usize = 16 * 1024;
+pub(super) const BODY_BYTES_USUAL: usize = 16 * 1024;
 
 /// The name of the member that holds what is no object.
-const RAW: &str = "raw";
+pub(super) const RAW: &str = "raw";
 
 /// Turns events into OCSF documents, one after the other, with buffers of its own.
 pub struct Normalizer {
@@ -167,7 +167,12 @@ struct Made {
 }
 
 /// Parses `text` in `buffer`, where strings are unescaped in place.
-fn parse<'b>(text: &[u8], buffer: &'b mut Vec<u8>, parser: &mut ParserBuffers, tape: Tape<'_>) -> Result<Tape<'b>, ()> {
+pub(super) fn parse<'b>(
+    text: &[u8],
+    buffer: &'b mut Vec<u8>,
+    parser: &mut ParserBuffers,
+    tape: Tape<'_>,
+) -> Result<Tape<'b>, ()> {
     buffer.clear();
     buffer.extend_from_slice(text);
     buffer.resize(text.len().saturating_add(INPUT_PADDING), 0);
@@ -418,7 +423,7 @@ impl<'e> Subject<'e> {
 }
 
 /// A document that is no object becomes the member of one.
-fn wrap(nodes: &mut Vec<Node<'_>>) {
+pub(super) fn wrap(nodes: &mut Vec<Node<'_>>) {
     if !matches!(nodes.first(), Some(Node::Object { .. })) {
         let count = nodes.len().saturating_add(1);
         nodes.splice(0..0, [Node::Object { len: 1, count }, Node::String(RAW)]);

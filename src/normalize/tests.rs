@@ -49,9 +49,7 @@ fn every_test_of_every_mapping_comes_out() {
                     failures.push(format!("{name}: no JSON: {}", String::from_utf8_lossy(output)));
                     continue;
                 };
-                let uid = output.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
-                let expect: Value =
-                    serde_json::from_str(&expect.replace("${uid}", uid)).expect("expectations are JSON");
+                let expect: Value = serde_json::from_str(expect).expect("expectations are JSON");
                 let mut lines = Vec::new();
                 compare("", &expect, &output, &mut lines);
                 if !lines.is_empty() {
@@ -125,6 +123,10 @@ fn an_event_names_the_mapping_that_wrote_it() {
     }
 }
 
+fn is_hexadecimal(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// Tells where two documents differ; observables are a set.
 fn compare(path: &str, expect: &Value, found: &Value, lines: &mut Vec<String>) {
     match (expect, found) {
@@ -156,6 +158,8 @@ fn compare(path: &str, expect: &Value, found: &Value, lines: &mut Vec<String>) {
             }
         }
         (Value::Number(a), Value::Number(b)) if a.as_f64() == b.as_f64() => {}
+        // Whether it is the right hash, the tests of the test runner hold.
+        (Value::String(a), Value::String(b)) if a == "${uid}" && b.len() == 32 && is_hexadecimal(b) => {}
         _ if expect == found => {}
         _ => lines.push(format!("! {path}: {expect} but found {found}")),
     }

@@ -27,11 +27,23 @@ impl Layout {
         self.text.header_starts.as_ref().is_some_and(|starts| line.starts_with(starts.as_str()))
     }
 
-    /// Fills `nodes` with an object of column to cell. The record's header line names the columns where there is one that
+    /// Whether a cell says that there is nothing.
+    pub(super) fn is_absent(&self, cell: &str) -> bool {
+        cell.is_empty() || self.text.absent.iter().any(|absent| absent == cell)
+    }
+
+    /// What a cell is that says that there is nothing.
+    pub(super) fn absent(&self) -> &str {
+        self.text.absent.first().map_or("-", String::as_str)
+    }
+
+    /// The cells of a line with their columns' names. The record's header line names the columns where there is one that
     /// begins as this log type's do.
-    pub(super) fn split<'a>(&'a self, line: &'a str, header: Option<&'a str>, nodes: &mut Vec<Node<'a>>) {
-        nodes.clear();
-        nodes.push(Node::Object { len: 0, count: 0 });
+    pub(super) fn cells<'a>(
+        &'a self,
+        line: &'a str,
+        header: Option<&'a str>,
+    ) -> impl Iterator<Item = (&'a str, &'a str)> {
         let mut named = header.filter(|header| self.is_header(header)).map(|header| Cells {
             rest: header,
             split: self.text.split,
@@ -39,16 +51,22 @@ impl Layout {
         });
         let mut columns = self.text.columns.iter();
         let mut extra = self.extra.iter();
-        let mut len = 0_usize;
-        for cell in (Cells { rest: line, split: self.text.split, left: COLUMNS_MAX }) {
+        let cells = Cells { rest: line, split: self.text.split, left: COLUMNS_MAX };
+        cells.filter_map(move |cell| {
             let name = match &mut named {
                 Some(named) => named.next(),
                 None => columns.next().map(String::as_str),
             };
-            let Some(name) = name.or_else(|| extra.next().map(String::as_str)) else { continue };
-            if cell.is_empty() || self.text.absent.iter().any(|absent| absent == cell) {
-                continue;
-            }
+            Some((name.or_else(|| extra.next().map(String::as_str))?, cell))
+        })
+    }
+
+    /// Fills `nodes` with an object of column to cell.
+    pub(super) fn split<'a>(&'a self, line: &'a str, header: Option<&'a str>, nodes: &mut Vec<Node<'a>>) {
+        nodes.clear();
+        nodes.push(Node::Object { len: 0, count: 0 });
+        let mut len = 0_usize;
+        for (name, cell) in self.cells(line, header).filter(|(_, cell)| !self.is_absent(cell)) {
             nodes.push(Node::String(name));
             nodes.push(Node::String(cell));
             len = len.saturating_add(1);

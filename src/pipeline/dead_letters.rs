@@ -9,7 +9,8 @@ use crate::delivery::{DeadLetter, DeadLetters, What};
 use crate::envelope::{Limits, Peeler, Piece};
 use crate::sink::file::{Rotating, Rotation};
 
-/// Readable by their owner only: dead letters hold the original bytes, which no redaction has seen.
+/// Readable by their owner only: dead letters hold the original bytes, which no redaction has seen. Reading them again
+/// redacts them; a store that is not on this machine would have to redact first.
 const MODE: u32 = 0o600;
 
 /// A dead letter is put aside by size only.

@@ -5,8 +5,12 @@
 //! up the intake, the workers end when it is empty, the lanes when their queues are, and the sources, which have waited
 //! for their receipts, write their last checkpoints.
 
+mod accounts;
 mod any_sink;
+mod bench;
 mod dead_letters;
+mod draft;
+mod duplicates;
 mod options;
 mod run;
 mod settings;
@@ -15,8 +19,10 @@ mod summary;
 mod tests;
 mod worker;
 
+pub use accounts::{AccountsOptions, AccountsSettings};
 pub use any_sink::{AnySink, SinkSettings};
 pub use dead_letters::DeadLetterFile;
+pub use duplicates::DeduplicateOptions;
 pub use options::{DeadLetterFileOptions, PipelineOptions};
 pub use run::{Error, run};
 pub use settings::{Settings, SourceSettings};

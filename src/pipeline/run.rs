@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::dead_letters::DeadLetterFile;
+use super::duplicates::Duplicates;
 use super::settings::{Settings, SourceSettings};
 use super::summary::{SinkSummary, Summary, Tally};
 use super::worker::{Shared, Worker};
@@ -15,6 +16,7 @@ use crate::budget::Budget;
 use crate::delivery::{self, Lane};
 use crate::metric::{EventMeter, LaneMeter};
 use crate::normalize::Mappings;
+use crate::normalize::redact::{self, Redactor};
 use crate::record::Chunk;
 use crate::shutdown::{Shutdown, Stop};
 use crate::source::file::{FileSource, Progress};
@@ -32,6 +34,9 @@ pub enum Error {
         /// Why, and the remedy.
         error: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A redaction that would redact nothing.
+    #[error(transparent)]
+    Redact(#[from] redact::Error),
     /// A lane ended before its time: a fault of ours. What it held is read again next time.
     #[error("a lane failed: {0}")]
     Lane(tokio::task::JoinError),
@@ -73,12 +78,15 @@ struct House {
     intake: Option<Intake>,
     lanes: JoinSet<()>,
     meters: Vec<(Arc<str>, Arc<LaneMeter>)>,
+    /// What keeps files current that are read again on change; it ends with the house.
+    _watchers: JoinSet<()>,
 }
 
 type Sources = JoinSet<Result<(), Error>>;
 
 impl House {
     fn build(settings: &Settings, mappings: Arc<Mappings>) -> Result<Self, Error> {
+        let redactor = Redactor::new(&settings.redactions, &mappings)?;
         let budget = Budget::new(settings.options.in_flight_bytes_max.bytes());
         let events = Arc::new(EventMeter::default());
         let dead_letters = Arc::new(DeadLetterFile::new(&settings.dead_letters, settings.limits));
@@ -101,13 +109,19 @@ impl House {
             senders.push(parcels);
             meters.push((Arc::clone(name), meter));
         }
+        let (accounts, keep_current) = settings.accounts.clone().watch();
+        let mut watchers = JoinSet::new();
+        watchers.spawn(keep_current);
         let (chunks, queue) = mpsc::channel::<Chunk>(settings.options.intake_chunks_max.max(1));
         let shared = Arc::new(Shared {
             chunks: Mutex::new(queue),
+            redactor,
+            duplicates: Duplicates::new(&settings.deduplicate),
             mappings,
             limits: settings.limits,
             wants_raw: settings.wants_raw(),
             routes: settings.routes.clone(),
+            accounts,
             dead_letters,
             budget: budget.clone(),
             events,
@@ -120,7 +134,7 @@ impl House {
             let thread = std::thread::Builder::new().name(format!("normalize-{number}"));
             thread.spawn(move || worker.run()).map_err(Error::Thread)?;
         }
-        Ok(Self { shared, intake: Some(Intake::new(chunks, budget)), lanes, meters })
+        Ok(Self { shared, intake: Some(Intake::new(chunks, budget)), lanes, meters, _watchers: watchers })
     }
 
     /// Starts the sources, and gives up the house's own hold on the intake: when the sources let go, the workers end.

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use super::accounts::AccountsSettings;
 use super::any_sink::SinkSettings;
+use super::duplicates::DeduplicateOptions;
 use super::options::{DeadLetterFileOptions, PipelineOptions};
 use crate::envelope::Limits;
+use crate::normalize::redact::Redactions;
 use crate::route::Routes;
 use crate::sink::Format;
 use crate::source;
@@ -18,6 +21,12 @@ pub struct Settings {
     pub sinks: Vec<(Arc<str>, SinkSettings)>,
     /// Which events go where.
     pub routes: Routes,
+    /// What is taken out of events.
+    pub redactions: Redactions,
+    /// Which duplicates are let go.
+    pub deduplicate: DeduplicateOptions,
+    /// What is known of accounts.
+    pub accounts: AccountsSettings,
     /// Where dead letters are kept.
     pub dead_letters: DeadLetterFileOptions,
     /// Bounds and workers.

@@ -3,20 +3,24 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use super::accounts::AccountsFile;
+use super::bench::{Bench, Place};
 use super::dead_letters::DeadLetterFile;
+use super::draft::Draft;
+use super::duplicates::Duplicates;
 use super::summary::Tally;
 use crate::ack::Outcome;
 use crate::budget::Budget;
-use crate::delivery::{Block, DeadLetter, DeadLetters as _, DeadReason, Ledger, Parcel, Row, What};
-use crate::envelope::{Event, Limits, Peeler, Piece, Refusal};
+use crate::delivery::{Block, DeadLetter, DeadLetters as _, DeadReason, Parcel, What};
+use crate::envelope::{Limits, Peeler, Piece, Refusal};
 use crate::metric::EventMeter;
-use crate::normalize::{self, BodyDigest, Mappings, Normalizer};
-use crate::record::{Chunk, Record};
-use crate::route::{Decision, Facts, Routes};
+use crate::normalize::Mappings;
+use crate::normalize::redact::Redactor;
+use crate::record::Chunk;
+use crate::route::Routes;
 
 /// What all workers share.
 pub struct Shared {
@@ -30,6 +34,12 @@ pub struct Shared {
     pub wants_raw: bool,
     /// Which events go where.
     pub routes: Routes,
+    /// What is taken out of events.
+    pub redactor: Redactor,
+    /// Which duplicates are let go.
+    pub duplicates: Option<Duplicates>,
+    /// What is known of accounts.
+    pub accounts: AccountsFile,
     /// Where broken records go.
     pub dead_letters: Arc<DeadLetterFile>,
     /// The memory budget.
@@ -48,23 +58,15 @@ pub struct Worker {
     lanes: Vec<mpsc::Sender<Parcel>>,
     runtime: Handle,
     peeler: Peeler,
-    normalizer: Normalizer,
-}
-
-/// What a chunk became, before it is shared.
-struct Draft {
-    block: Block,
-    letters: Vec<(What, DeadReason, Refusal)>,
-    tally: Tally,
-    filtered: u64,
+    bench: Bench,
 }
 
 impl Worker {
     /// A worker that sends to these lanes, in the order of the routes' numbers.
     pub fn new(shared: Arc<Shared>, lanes: Vec<mpsc::Sender<Parcel>>, runtime: Handle) -> Self {
         let peeler = Peeler::new(shared.limits);
-        let normalizer = Normalizer::new(Arc::clone(&shared.mappings));
-        Self { shared, lanes, runtime, peeler, normalizer }
+        let bench = Bench::new(&shared);
+        Self { shared, lanes, runtime, peeler, bench }
     }
 
     /// Works until no more chunks can come. Blocks its thread: it runs on one of its own.
@@ -78,7 +80,7 @@ impl Worker {
                 // fails three times is dead-lettered whole. The buffers may be in any state: new ones.
                 tracing::error!("a worker failed on a chunk, which is read again");
                 self.peeler = Peeler::new(self.shared.limits);
-                self.normalizer = Normalizer::new(Arc::clone(&self.shared.mappings));
+                self.bench = Bench::new(&self.shared);
             }
         }
     }
@@ -86,6 +88,7 @@ impl Worker {
     fn work(&mut self, chunk: Chunk) {
         let Chunk { source, records, receipt, give_up, charge } = chunk;
         let mut draft = Draft::new(source, records.len());
+        let (accounts, now_ms) = (self.shared.accounts.now(), (self.shared.clock)());
         draft.block.charges.push(charge);
         for (number, record) in (0_u32..).zip(&records) {
             draft.tally.records += 1;
@@ -93,14 +96,15 @@ impl Worker {
             if give_up {
                 draft.give_up(number);
             } else {
-                self.read(number, record, &mut draft);
+                self.read(Place { record, number, accounts: &accounts, now_ms }, &mut draft);
             }
         }
         draft.block.records = records;
         let made = draft.block.ocsf.len() + draft.block.raw.len();
         draft.block.charges.push(self.shared.budget.charge(made));
-        let routed = self.route(&mut draft);
-        let Draft { block, letters, tally, filtered } = draft;
+        let memory = self.shared.duplicates.as_ref().map(Duplicates::memory);
+        let routed = draft.deal(self.lanes.len(), memory, now_ms);
+        let Draft { block, letters, tally, filtered, .. } = draft;
         self.shared.events.filtered.add(filtered);
         self.shared.tally.lock().unwrap_or_else(PoisonError::into_inner).add(tally);
 
@@ -118,7 +122,8 @@ impl Worker {
         receipt.settle(outcome);
     }
 
-    fn read(&mut self, number: u32, record: &Record, draft: &mut Draft) {
+    fn read(&mut self, place: Place<'_>, draft: &mut Draft) {
+        let Place { record, number, .. } = place;
         let peeled = match self.peeler.peel(&record.data, record.arrival_ms) {
             Ok(peeled) => peeled,
             Err(refusal) => return draft.refuse(What::Record(number), refusal),
@@ -128,9 +133,7 @@ impl Worker {
         }
         for piece in peeled.pieces() {
             match piece {
-                Piece::Event(event) => {
-                    self.normalizer.normalize_into(number, record, &event, self.shared.wants_raw, draft);
-                }
+                Piece::Event(event) => self.bench.event(&self.shared, place, &event, draft),
                 Piece::Filtered { rule, .. } => draft.filter(&Arc::from(rule)),
                 Piece::Refused { index, code, .. } => {
                     let words = "this part of the record cannot be read; its other parts were".to_owned();
@@ -138,37 +141,6 @@ impl Worker {
                 }
             }
         }
-    }
-
-    /// Decides on every row; returns the rows of each lane, and writes the ledger.
-    fn route(&self, draft: &mut Draft) -> Vec<Vec<u32>> {
-        let mut routed: Vec<Vec<u32>> = self.lanes.iter().map(|_| Vec::new()).collect();
-        let mut lanes_of_rows = Vec::with_capacity(draft.block.rows.len());
-        for number in 0..u32::try_from(draft.block.rows.len()).unwrap_or(u32::MAX) {
-            let Some(event) = draft.block.event(number) else { continue };
-            let facts = Facts {
-                log_type: &event.row.log_type,
-                severity_id: event.row.severity_id,
-                account: event.account(),
-                region: event.region(),
-            };
-            let lanes = match self.shared.routes.decide(facts) {
-                Decision::Lanes(lanes) => lanes,
-                Decision::Filtered(rule) => {
-                    draft.tally.count_filtered(&rule);
-                    draft.filtered += 1;
-                    0
-                }
-            };
-            for (lane, rows) in routed.iter_mut().enumerate() {
-                if lanes >> lane & 1 == 1 {
-                    rows.push(number);
-                }
-            }
-            lanes_of_rows.push(u16::try_from(lanes.count_ones()).unwrap_or(u16::MAX));
-        }
-        draft.block.ledger = Ledger::new(lanes_of_rows);
-        routed
     }
 
     fn bury(&self, block: &Arc<Block>, letters: Vec<(What, DeadReason, Refusal)>) {
@@ -188,91 +160,4 @@ impl Worker {
         self.runtime.block_on(self.shared.dead_letters.keep(letters.collect()));
         self.shared.events.dead_lettered.add_count(count);
     }
-}
-
-impl Draft {
-    fn new(source: Arc<str>, records: usize) -> Self {
-        let block = Block {
-            source,
-            records: Vec::new(),
-            ocsf: Vec::new(),
-            raw: Vec::new(),
-            rows: Vec::with_capacity(records),
-            charges: Vec::new(),
-            ledger: Ledger::default(),
-        };
-        Self { block, letters: Vec::new(), tally: Tally::default(), filtered: 0 }
-    }
-
-    fn give_up(&mut self, record: u32) {
-        let words = "this record was abandoned too often: something on the way to the sinks cannot live with it";
-        self.tally.events += 1;
-        *self.tally.broken.entry("abandoned".to_owned()).or_default() += 1;
-        let refusal = Refusal { code: "abandoned", words: words.to_owned() };
-        self.letters.push((What::Record(record), DeadReason::Abandoned, refusal));
-    }
-
-    fn refuse(&mut self, what: What, refusal: Refusal) {
-        self.tally.events += 1;
-        *self.tally.broken.entry(refusal.code.to_owned()).or_default() += 1;
-        // A bound's refusal carries the name of the bound.
-        let reason = if refusal.code.ends_with("_max") { DeadReason::OverBound } else { DeadReason::Broken };
-        self.letters.push((what, reason, refusal));
-    }
-
-    fn filter(&mut self, rule: &Arc<str>) {
-        self.tally.events += 1;
-        self.filtered += 1;
-        self.tally.count_filtered(rule);
-    }
-}
-
-/// The way from an event to its row.
-trait Rows {
-    fn normalize_into(&mut self, number: u32, record: &Record, event: &Event<'_>, raw: bool, draft: &mut Draft);
-}
-
-impl Rows for Normalizer {
-    fn normalize_into(&mut self, number: u32, record: &Record, event: &Event<'_>, raw: bool, draft: &mut Draft) {
-        let (ocsf_start, raw_start) = (draft.block.ocsf.len(), draft.block.raw.len());
-        let digest = normalize::digest(event.body);
-        let normalized = self.normalize(event, &digest, &mut draft.block.ocsf);
-        if raw {
-            draft.block.raw.extend_from_slice(event.body);
-        }
-        for complaint in normalized.complaints.iter() {
-            *draft.tally.complaints.entry(complaint.code()).or_default() += 1;
-        }
-        draft.tally.count(&normalized.log_type, normalized.severity_id);
-        draft.block.rows.push(Row {
-            record: number,
-            index: event.index,
-            ocsf: ocsf_start..draft.block.ocsf.len(),
-            raw: raw_start..draft.block.raw.len(),
-            log_type: normalized.log_type,
-            severity_id: normalized.severity_id,
-            time_ms: normalized.time_ms,
-            account: normalized.account,
-            region: normalized.region,
-            id: document_id(record, event.index, &digest),
-        });
-    }
-}
-
-/// A hash of position, index in the record and raw event bytes (by their digest).
-fn document_id(record: &Record, index: u32, digest: &BodyDigest) -> [u8; 16] {
-    let position = &record.position;
-    let mut hash = Sha256::new();
-    hash.update(position.shard.as_bytes());
-    hash.update([0]);
-    hash.update(position.sequence.as_str().as_bytes());
-    hash.update([0]);
-    hash.update(position.sub_sequence.to_be_bytes());
-    hash.update(index.to_be_bytes());
-    hash.update(digest);
-    let mut id = [0; 16];
-    for (to, from) in id.iter_mut().zip(hash.finalize()) {
-        *to = from;
-    }
-    id
 }

@@ -1,15 +1,30 @@
 //! Routes: which sinks an event goes to. Floor 4, pure.
 //!
-//! All routes that match apply, and their sinks add up; a matching route with `suppress` wins over all others. Without any
-//! route every event goes to every sink.
+//! Routes are asked in the order of the file. Every one that matches applies: its sinks and its tags add up. One with
+//! `suppress` ends the asking: what stands behind it is not asked. An event that no sink was found for by then is filtered,
+//! and counted under the name of what held it back: the suppressing route, `<route>.sample`, `<route>.bytes_per_hour`, or
+//! [`NO_ROUTE`]. Without any route every event goes to every sink.
+//!
+//! What costs nothing is asked first: an event is parsed again, once, only where a route with a `pattern` (its OCSF) or a
+//! `raw_pattern` (as AWS wrote it) is met by all else that it asks.
 
+mod error;
+mod one;
 mod options;
+mod pattern;
+mod quota;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
+pub use error::Error;
+use one::Route;
 pub use options::{RouteOptions, SeverityBound};
+pub use pattern::{Mistake as PatternMistake, PatternOptions};
+
+use crate::envelope::{Context, Form};
+use crate::normalize::document::{Reader, View};
 
 /// The name of the rule that filtered an event which no route wanted.
 pub const NO_ROUTE: &str = "no_route";
@@ -25,13 +40,30 @@ pub struct Facts<'e> {
     pub account: &'e str,
     /// The region, or an empty text.
     pub region: &'e str,
+    /// The event as OCSF.
+    pub ocsf: &'e [u8],
+    /// The event as AWS wrote it, free of its envelopes; redacted, where it is redacted.
+    pub raw: &'e [u8],
+    /// What that is.
+    pub form: Form,
+    /// What its envelopes told; `None` where there is nothing to tell.
+    pub context: Option<&'e Context>,
+    /// A hash of the event that is the same when it is read again: what samples are drawn by.
+    pub id: [u8; 16],
+    /// The time, in milliseconds since 1970: what byte budgets are counted by.
+    pub now_ms: i64,
 }
 
 /// What becomes of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// It goes to these lanes: a bit for each, by number.
-    Lanes(u64),
+    /// It goes to some lanes.
+    Lanes {
+        /// A bit for each, by number.
+        lanes: u64,
+        /// The tags of the routes that it took, each once.
+        tags: Vec<Arc<str>>,
+    },
     /// The rule of this name said that it goes nowhere.
     Filtered(Arc<str>),
 }
@@ -44,54 +76,19 @@ pub struct Routes {
     no_route: Arc<str>,
 }
 
-#[derive(Clone, Debug)]
-struct Route {
-    name: Arc<str>,
-    log_types: Vec<LogTypes>,
-    severity: Option<SeverityBound>,
-    accounts: Vec<String>,
-    regions: Vec<String>,
-    lanes: u64,
-    suppress: bool,
-}
-
-#[derive(Clone, Debug)]
-enum LogTypes {
-    One(String),
-    StartingWith(String),
-}
-
-/// Routes that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// A route names a sink that is not configured.
-    #[error("route `{route}` names the sink `{sink}`, which is not configured{}", did_you_mean(.nearest.as_deref()))]
-    UnknownSink {
-        /// The route.
-        route: String,
-        /// The name it uses.
-        sink: String,
-        /// The nearest configured name.
-        nearest: Option<String>,
-    },
-    /// A route that neither delivers nor suppresses, or does both.
-    #[error("route `{0}` needs either `to = [...]` or `suppress = true`")]
-    Purpose(String),
-    /// More sinks than a process has lanes.
-    #[error("{0} sinks are configured, and one process drives 64 at the most: split them over two processes")]
-    TooManySinks(usize),
-}
-
-fn did_you_mean(name: Option<&str>) -> String {
-    name.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
+/// What one worker needs to decide: buffers that are reused from event to event.
+#[derive(Debug, Default)]
+pub struct Desk {
+    reader: Reader,
+    met: Vec<bool>,
 }
 
 impl Routes {
-    /// Resolves routes against the names of the sinks, in the order of their lanes.
+    /// Resolves routes, in the order of the file, against the names of the sinks, in the order of their lanes.
     ///
     /// # Errors
     ///
-    /// When a route names a sink that is not there, or has no purpose.
+    /// With the first mistake: which route and option, and the remedy.
     pub fn new<'a>(
         routes: impl IntoIterator<Item = (&'a str, &'a RouteOptions)>,
         sinks: &[&str],
@@ -99,77 +96,95 @@ impl Routes {
         if sinks.len() > 64 {
             return Err(Error::TooManySinks(sinks.len()));
         }
-        let all = sinks.iter().enumerate().fold(0, |all, (lane, _)| all | bit(lane));
+        let all = sinks.iter().enumerate().fold(0, |all, (lane, _)| all | one::bit(lane));
         let routes = routes.into_iter().map(|(name, options)| Route::new(name, options, sinks));
         Ok(Self { list: routes.collect::<Result<_, _>>()?, all, no_route: NO_ROUTE.into() })
     }
 
-    /// Decides on one event.
-    #[must_use]
-    pub fn decide(&self, event: Facts<'_>) -> Decision {
-        if self.list.is_empty() {
-            return Decision::Lanes(self.all);
-        }
-        let mut lanes = 0;
-        for route in self.list.iter().filter(|route| route.matches(event)) {
-            if route.suppress {
-                return Decision::Filtered(Arc::clone(&route.name));
+    /// Checks the log types that routes ask for against those that there are.
+    ///
+    /// # Errors
+    ///
+    /// With the first one that no event can have: its route would never match.
+    pub fn check_log_types(&self, known: &[&str]) -> Result<(), Error> {
+        for route in &self.list {
+            if let Some(stray) = route.stray_log_type(known) {
+                let nearest = crate::ocsf::nearest(&stray, known.iter().copied());
+                let hint = nearest.map_or_else(String::new, |known| format!("; did you mean `{known}`?"));
+                let words = format!("no mapping has the log type `{stray}`{hint}");
+                return Err(Error::Option { route: route.name.as_ref().to_owned(), option: "log_type", words });
             }
-            lanes |= route.lanes;
         }
-        if lanes == 0 { Decision::Filtered(Arc::clone(&self.no_route)) } else { Decision::Lanes(lanes) }
-    }
-}
-
-impl Route {
-    fn new(name: &str, options: &RouteOptions, sinks: &[&str]) -> Result<Self, Error> {
-        if options.to.is_empty() != options.suppress {
-            return Err(Error::Purpose(name.to_owned()));
-        }
-        let mut lanes = 0;
-        for sink in &options.to {
-            let Some(lane) = sinks.iter().position(|known| known == sink) else {
-                let nearest = crate::ocsf::nearest(sink, sinks.iter().copied()).map(str::to_owned);
-                return Err(Error::UnknownSink { route: name.to_owned(), sink: sink.clone(), nearest });
-            };
-            lanes |= bit(lane);
-        }
-        Ok(Self {
-            name: name.into(),
-            log_types: options.log_type.iter().map(|pattern| LogTypes::new(pattern)).collect(),
-            severity: options.severity,
-            accounts: options.account.clone(),
-            regions: options.region.clone(),
-            lanes,
-            suppress: options.suppress,
-        })
+        Ok(())
     }
 
-    fn matches(&self, event: Facts<'_>) -> bool {
-        let one_of = |wanted: &[String], is: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == is);
-        (self.log_types.is_empty() || self.log_types.iter().any(|wanted| wanted.matches(event.log_type)))
-            && self.severity.is_none_or(|bound| bound.holds(event.severity_id))
-            && one_of(&self.accounts, event.account)
-            && one_of(&self.regions, event.region)
-    }
-}
-
-impl LogTypes {
-    fn new(pattern: &str) -> Self {
-        match pattern.strip_suffix('*') {
-            Some(start) => Self::StartingWith(start.to_owned()),
-            None => Self::One(pattern.to_owned()),
+    /// Decides on one event. Byte budgets take note of it.
+    #[must_use]
+    pub fn decide(&self, event: Facts<'_>, desk: &mut Desk) -> Decision {
+        if self.list.is_empty() {
+            return Decision::Lanes { lanes: self.all, tags: Vec::new() };
+        }
+        self.meet(event, desk);
+        let (mut lanes, mut tags) = (0, Vec::new());
+        let mut held_back = None;
+        for (route, _) in self.list.iter().zip(&desk.met).filter(|(_, met)| **met) {
+            if !route.draws(&event.id) {
+                held_back = held_back.or(Some(&route.sample_name));
+                continue;
+            }
+            if route.suppress {
+                held_back = Some(&route.name);
+                break;
+            }
+            match route.lanes_now(event.now_ms, event.ocsf.len()) {
+                0 => held_back = held_back.or(Some(&route.quota_name)),
+                more => {
+                    lanes |= more;
+                    route.tags.iter().for_each(|tag| {
+                        if !tags.contains(tag) {
+                            tags.push(Arc::clone(tag));
+                        }
+                    });
+                }
+            }
+        }
+        if lanes == 0 {
+            Decision::Filtered(Arc::clone(held_back.unwrap_or(&self.no_route)))
+        } else {
+            Decision::Lanes { lanes, tags }
         }
     }
 
-    fn matches(&self, log_type: &str) -> bool {
-        match self {
-            Self::One(name) => name == log_type,
-            Self::StartingWith(start) => log_type.starts_with(start.as_str()),
+    /// Which routes the event meets, by all that they ask: first what it is known by, then each kind of pattern at once.
+    fn meet(&self, event: Facts<'_>, desk: &mut Desk) {
+        let Desk { reader, met } = desk;
+        met.clear();
+        let (mut is_read, mut is_read_raw) = (false, false);
+        for route in &self.list {
+            let holds = route.matches(event);
+            met.push(holds);
+            is_read |= holds && route.pattern.is_some();
+            is_read_raw |= holds && route.raw_pattern.is_some();
+            if holds && route.ends_all() {
+                break;
+            }
+        }
+        let mut ask = |form, body, holds: &dyn Fn(&Route, View<'_>) -> bool| {
+            reader.read(form, body, |view| {
+                for (route, met) in self.list.iter().zip(met.iter_mut()).filter(|(_, met)| **met) {
+                    *met = holds(route, view);
+                }
+            });
+        };
+        if is_read {
+            ask(Form::Json, event.ocsf, &|route, view| {
+                route.pattern.as_ref().is_none_or(|pattern| pattern.matches(view))
+            });
+        }
+        if is_read_raw {
+            ask(event.form, event.raw, &|route, view| {
+                route.raw_pattern.as_ref().is_none_or(|pattern| pattern.matches_peeled(view, event.context))
+            });
         }
     }
-}
-
-const fn bit(lane: usize) -> u64 {
-    1 << lane
 }

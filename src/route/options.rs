@@ -6,8 +6,11 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Sends events that meet all of its conditions to some sinks. All routes that match apply; a matching one with `suppress`
-/// wins over all others. An event that no route wants is filtered, and counted as `no_route`.
+use super::pattern::PatternOptions;
+use crate::unit::Size;
+
+/// Sends events that meet all of its conditions to some sinks. Routes are asked in the order of the file, and all that match
+/// apply; one with `suppress` ends the asking. An event for which no sink was found is filtered, and counted as `no_route`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RouteOptions {
@@ -20,9 +23,26 @@ pub struct RouteOptions {
     pub account: Vec<String>,
     /// One of these regions.
     pub region: Vec<String>,
+    /// An EventBridge event pattern over the event as OCSF: a table, or JSON in a string.
+    pub pattern: Option<PatternOptions>,
+    /// An EventBridge event pattern over the event as AWS wrote it, free of its envelopes and redacted; or, if it asks for
+    /// `detail` or `detail-type`, over the EventBridge event as a whole. A line of text is asked for as `raw`.
+    pub raw_pattern: Option<PatternOptions>,
+    /// The share of the events that the route is for, above 0 and up to 1: the route passes over the others, which are
+    /// counted as `<route>.sample` if no other wants them. Drawn by a hash of the event: one that is read again is decided on
+    /// alike.
+    pub sample: Option<f64>,
+    /// The most bytes of OCSF that go to the sinks in an hour of the clock. What is over it goes to `overflow_to`, or is
+    /// counted as `<route>.bytes_per_hour` if no other route wants it.
+    pub bytes_per_hour: Option<Size>,
+    /// The names of the sinks that what is over `bytes_per_hour` goes to instead.
+    pub overflow_to: Vec<String>,
+    /// Texts that are added to `metadata.labels` of the event, for all sinks that it goes to.
+    pub tags: Vec<String>,
     /// The names of the sinks.
     pub to: Vec<String>,
-    /// Events that match go nowhere, and are counted as filtered under this route's name.
+    /// No route behind this one is asked about events that match. One for which no sink was found before goes nowhere, and is
+    /// counted as filtered under this route's name.
     pub suppress: bool,
 }
 

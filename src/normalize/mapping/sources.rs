@@ -85,6 +85,8 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("aws/route53_resolver.toml", include_str!("../../../mappings/aws/route53_resolver.toml")),
     ("aws/s3_access.tests.toml", include_str!("../../../mappings/aws/s3_access.tests.toml")),
     ("aws/s3_access.toml", include_str!("../../../mappings/aws/s3_access.toml")),
+    ("aws/s3_notification.tests.toml", include_str!("../../../mappings/aws/s3_notification.tests.toml")),
+    ("aws/s3_notification.toml", include_str!("../../../mappings/aws/s3_notification.toml")),
     ("aws/securityhub.tests.toml", include_str!("../../../mappings/aws/securityhub.tests.toml")),
     ("aws/securityhub.toml", include_str!("../../../mappings/aws/securityhub.toml")),
     ("aws/securityhub_insight.tests.toml", include_str!("../../../mappings/aws/securityhub_insight.tests.toml")),

@@ -106,6 +106,12 @@ impl Mappings {
         self.plans.iter().chain([&self.base]).map(|plan| &plan.log_type)
     }
 
+    /// Every log type that an event may turn out to have: those of the mappings, and that of events that came as OCSF.
+    #[must_use]
+    pub fn known_log_types(&self) -> Vec<&str> {
+        self.log_types().chain([&self.passed]).map(|log_type| &**log_type).collect()
+    }
+
     /// The names of a log type's rules, by [`ast::RuleId`]; empty for a log type that is not there.
     pub fn rules(&self, log_type: &str) -> &[RuleName] {
         let plan = self.plans.iter().chain([&self.base]).find(|plan| &*plan.log_type == log_type);
