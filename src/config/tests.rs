@@ -212,6 +212,7 @@ fn the_page_on_routes_is_true() {
                 ocsf: event.as_bytes(),
                 raw: event.as_bytes(),
                 form: Form::Json,
+                context: None,
                 id: [0; 16],
                 now_ms: 0,
             };
