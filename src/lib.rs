@@ -38,7 +38,7 @@
 //! | 5 | [`telemetry`] | what the process says about itself |
 //! | 5 | [`aws`] | credentials, region, endpoints of all AWS clients |
 //! | 5 | [`http`] | the one place where HTTP clients are made |
-//! | 6 | [`lease`] | where checkpoints stand; what to read next |
+//! | 6 | [`lease`] | who reads which shard, and up to where all is settled: a local file, or a table in the layout of KCL |
 //! | 7 | [`source`] | Kinesis, files |
 //! | 7 | [`sink`] | Splunk HEC, Elastic, files, standard output |
 //! | 8 | [`pipeline`] | intake, workers, lanes, dead letters, drain |
