@@ -87,7 +87,17 @@ fn session_name(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::session_name;
+    use super::{Access, configuration, session_name};
+
+    /// Guards that what is asked for reaches the clients, whose endpoints follow from it.
+    #[tokio::test]
+    async fn access_becomes_configuration() {
+        let access =
+            Access { region: Some("us-gov-west-1"), use_fips: true, use_dual_stack: true, ..Access::default() };
+        let config = configuration(&access).await;
+        assert_eq!(config.region().map(AsRef::as_ref), Some("us-gov-west-1"));
+        assert_eq!((config.use_fips(), config.use_dual_stack()), (Some(true), Some(true)));
+    }
 
     /// Guards that any name of a source makes a session's name that STS takes.
     #[test]

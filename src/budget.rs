@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify};
+
+/// How often an account that waits for its own bytes presses the lanes.
+const PRESS_EVERY: Duration = Duration::from_secs(1);
 
 /// A bound on the bytes in flight, shared by all who hold some.
 ///
@@ -151,21 +155,33 @@ impl Account {
         self.held.bytes.load(Ordering::Acquire)
     }
 
-    /// Waits until the account has room for so many bytes, or holds nothing, and then as [`Budget::admit`]. One task at a time
-    /// waits. Dropping the future midway is safe.
+    /// Waits until the account has room for so many bytes, or holds nothing, and then as [`Budget::admit`]. Lanes are pressed
+    /// now and then, since the account's bytes may lie in a batch that is not ripe; not all the while, or one that stands
+    /// still would have all lanes send each event alone. One task at a time waits. Dropping the future midway is safe.
     pub async fn admit(&self, bytes: usize) -> Charge {
-        loop {
-            let freed = self.held.freed.notified();
-            let used = self.used();
-            if used == 0 || used.saturating_add(bytes) <= self.share_bytes() {
-                break;
-            }
-            freed.await;
+        if !self.has_room(bytes) {
+            self.room(bytes).await;
         }
         let mut charge = self.budget.admit(bytes).await;
         self.held.bytes.fetch_add(bytes, Ordering::AcqRel);
         charge.held = Some(Arc::clone(&self.held));
         charge
+    }
+
+    fn has_room(&self, bytes: usize) -> bool {
+        let used = self.used();
+        used == 0 || used.saturating_add(bytes) <= self.share_bytes()
+    }
+
+    async fn room(&self, bytes: usize) {
+        loop {
+            let freed = self.held.freed.notified();
+            if self.has_room(bytes) {
+                return;
+            }
+            self.budget.0.pressure.notify_waiters();
+            let _freed = tokio::time::timeout(PRESS_EVERY, freed).await;
+        }
     }
 }
 
@@ -323,7 +339,6 @@ mod tests {
             assert!(poll(large.as_mut()).is_pending());
             assert!(budget.is_pressed());
         }
-        assert!(!budget.is_pressed());
         assert!(poll(pin!(budget.admit(10))).is_ready());
     }
 
@@ -355,8 +370,12 @@ mod tests {
         let mut held = stuck.admit(20).await;
         let part = held.split(5);
         assert_eq!((stuck.used(), budget.used()), (20, 20));
+        let mut pressed = pin!(budget.pressure());
+        assert!(poll(pressed.as_mut()).is_pending());
         let mut more = pin!(stuck.admit(6));
         assert!(poll(more.as_mut()).is_pending(), "its share is used up, though the budget is not");
+        assert!(poll(pressed.as_mut()).is_ready(), "its bytes may lie in a batch that is not ripe");
+        assert!(poll(pin!(budget.pressure())).is_pending(), "once, and not all the while");
         assert!(poll(pin!(healthy.admit(25))).is_ready());
         drop(part);
         assert!(poll(more.as_mut()).is_ready(), "15 and 6 are within 25");

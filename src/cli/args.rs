@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 
+use crate::config::NormalizeOptions;
+
 /// Reads AWS security records, makes OCSF of them, and delivers them to your SIEM without losing one.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
@@ -53,6 +55,42 @@ pub enum Command {
         #[arg(long)]
         coverage: bool,
     },
+    /// Show where the Kinesis sources stand: leases, owners, lag, headroom, checkpoints.
+    ///
+    /// The lag is asked of each shard, with one call for one record behind its checkpoint.
+    Status {
+        /// The configuration file.
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Set the checkpoints of a Kinesis source back or forth, when all copies are stopped.
+    ///
+    /// It shows what it does and asks before. Copies that still read are found out, and nothing is changed then.
+    Reset {
+        /// The source's name.
+        source: String,
+        /// The configuration file.
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+        /// Where to begin: `TRIM_HORIZON`, `LATEST`, or a time such as `2026-01-31T12:00:00Z`.
+        #[arg(long, value_name = "PLACE")]
+        to: String,
+        /// Show what would be done, and do nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Print the IAM policies that the Kinesis sources of a configuration need, and nothing more.
+    Iam {
+        /// The configuration file.
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+    },
     /// Prepare a destination.
     #[command(subcommand)]
     Setup(Setup),
@@ -66,6 +104,13 @@ pub struct Normalize {
     /// A mapping file of your own, or a directory of them, laid over the shipped ones. May be given several times.
     #[arg(long, value_name = "PATH")]
     pub mappings: Vec<PathBuf>,
+    /// The order of columns of a log type that comes as lines of text, such as
+    /// `aws.vpc_flow='version srcaddr dstaddr action'`.
+    #[arg(long, value_name = "LOG_TYPE=COLUMNS", value_parser = columns)]
+    pub columns: Vec<(String, String)>,
+    /// Where the clocks stand that wrote times without a zone, such as `Europe/Berlin`.
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    pub timezone: String,
     /// What to write.
     #[arg(long, value_enum, default_value_t = Form::Ocsf)]
     pub format: Form,
@@ -77,11 +122,33 @@ pub struct Normalize {
     pub stats: bool,
 }
 
+impl Normalize {
+    /// What a configuration would say of it.
+    #[must_use]
+    pub fn to_options(&self) -> NormalizeOptions {
+        NormalizeOptions {
+            mappings: self.mappings.clone(),
+            columns: self.columns.iter().cloned().collect(),
+            timezone: self.timezone.clone(),
+            ..NormalizeOptions::default()
+        }
+    }
+}
+
+fn columns(text: &str) -> Result<(String, String), String> {
+    let (log_type, columns) = text.split_once('=').ok_or("there is no `=` between the log type and its columns")?;
+    Ok((log_type.to_owned(), columns.to_owned()))
+}
+
 /// What `normalize` writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Form {
     /// OCSF 1.8.0 events.
     Ocsf,
+    /// Elastic Common Schema 8.17.
+    Ecs,
+    /// Splunk's Common Information Model.
+    Cim,
     /// The events as AWS wrote them, free of their envelopes.
     Raw,
 }

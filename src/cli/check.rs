@@ -6,17 +6,18 @@ use std::sync::Arc;
 use super::{End, FAILED, runtime};
 use crate::config;
 use crate::delivery::Sink as _;
+use crate::lease::Surroundings;
 use crate::normalize::mapping;
-use crate::pipeline::SourceSettings;
+use crate::pipeline::{self, SourceSettings};
 use crate::source::file::FileSource;
-use crate::source::kinesis::KinesisSource;
+use crate::source::kinesis::{KinesisSource, vanishing_files};
 
 /// Checks the configuration and the mappings; with `connect`, asks every source and sink.
 pub fn check(path: &Path, connect: bool) -> Result<u8, End> {
     let settings = config::load(path).map_err(End::usage)?;
     let loaded = config::loaded(&settings.normalize.mappings).map_err(End::usage)?;
     let notes = mapping::notes(&loaded);
-    let mappings = Arc::new(config::compile(loaded).map_err(End::usage)?);
+    let mappings = Arc::new(config::compile(loaded, &settings.normalize).map_err(End::usage)?);
     config::check_log_types(path, &settings, &mappings).map_err(End::usage)?;
     let pipeline = settings.pipeline;
     println!(
@@ -28,6 +29,9 @@ pub fn check(path: &Path, connect: bool) -> Result<u8, End> {
     );
     for note in notes {
         println!("{note}");
+    }
+    for why in vanishing(&pipeline) {
+        println!("warning: {why}");
     }
     if !connect {
         return Ok(0);
@@ -44,6 +48,26 @@ pub fn check(path: &Path, connect: bool) -> Result<u8, End> {
         all_well
     });
     Ok(if all_well { 0 } else { FAILED })
+}
+
+/// Says which checkpoints would not survive a restart, and what to do about it.
+pub fn vanishing(pipeline: &pipeline::Settings) -> Vec<String> {
+    let surroundings = Surroundings::look();
+    let of_source = |(name, source): &(Arc<str>, SourceSettings)| {
+        match source {
+        SourceSettings::Kinesis(options) => vanishing_files(name, options, &surroundings)
+            .into_iter()
+            .map(|why| {
+                format!(
+                    "source `{name}`: {why}: then records come twice, or with `start = \"LATEST\"` never: share the leases \
+                     by `lease_table`, mount a path for `checkpoint_file`, or set `file_may_vanish` under `lease`"
+                )
+            })
+            .collect(),
+        SourceSettings::File(_) => Vec::new(),
+    }
+    };
+    pipeline.sources.iter().flat_map(of_source).collect()
 }
 
 async fn check_source(name: &str, source: &SourceSettings) -> Result<String, String> {

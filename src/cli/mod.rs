@@ -10,6 +10,7 @@ mod progress;
 mod run;
 mod selftest;
 mod setup;
+mod status;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,9 @@ pub fn main() -> ExitCode {
         Command::Check { config, connect } => check::check(&config, connect),
         Command::Normalize(options) => normalize::normalize(&options),
         Command::Test { mappings, coverage } => selftest::test(&mappings, coverage),
+        Command::Status { config, json } => status::status(&config, json),
+        Command::Reset { source, config, to, dry_run, yes } => status::reset(&config, &source, &to, dry_run, yes),
+        Command::Iam { config } => status::iam(&config),
         Command::Setup(Setup::Elastic { config, sink, dry_run, opensearch }) => {
             setup::elastic(&config, sink.as_deref(), dry_run, opensearch)
         }

@@ -3,16 +3,20 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{End, FAILED, progress, runtime};
+use super::{End, FAILED, check, progress, runtime};
 use crate::shutdown::{self, Stop};
 use crate::{config, pipeline, telemetry};
 
 /// Runs until the input ends or a signal comes, and prints the summary.
 pub fn run(path: &Path) -> Result<u8, End> {
     let settings = config::load(path).map_err(End::usage)?;
-    let mappings = Arc::new(config::mappings(&settings.normalize.mappings).map_err(End::usage)?);
+    let mappings = Arc::new(config::mappings(&settings.normalize).map_err(End::usage)?);
     config::check_log_types(path, &settings, &mappings).map_err(End::usage)?;
     telemetry::init(&settings.log.level, settings.log.format == config::LogFormat::Json).map_err(End::usage)?;
+    let vanishing = check::vanishing(&settings.pipeline);
+    if !vanishing.is_empty() {
+        return Err(End::usage(vanishing.join("\n")));
+    }
     let runtime = runtime()?;
     let (summary, result) = runtime.block_on(async {
         let (stop, shutdown) = shutdown::channel();

@@ -12,7 +12,7 @@ use crate::{config, telemetry};
 /// Runs all tests; with `coverage`, says which rules none of them fired, and fails if there is one.
 pub fn test(own: &[PathBuf], coverage: bool) -> Result<u8, End> {
     let loaded = config::loaded(own).map_err(End::usage)?;
-    let compiled = config::compile(loaded.clone()).map_err(End::usage)?;
+    let compiled = config::compile(loaded.clone(), &config::NormalizeOptions::default()).map_err(End::usage)?;
     let summary = selftest::run(&loaded, &Arc::new(compiled));
     let paint = Paint { is_wanted: telemetry::colours(std::io::stdout().is_terminal()) };
     for report in &summary.reports {

@@ -1,8 +1,11 @@
 //! The mappings that a configuration means: the embedded ones, and a user's own files over them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::NormalizeOptions;
 use crate::normalize::Mappings;
+use crate::normalize::mapping::ast::Mapping;
 use crate::normalize::mapping::{Loaded, Sources};
 use crate::ocsf::Table;
 
@@ -11,21 +14,41 @@ use crate::ocsf::Table;
 /// # Errors
 ///
 /// With every mistake found, one a line: file, line, column and remedy.
-pub fn mappings(own: &[PathBuf]) -> Result<Mappings, String> {
-    compile(loaded(own)?)
+pub fn mappings(options: &NormalizeOptions) -> Result<Mappings, String> {
+    compile(loaded(&options.mappings)?, options)
 }
 
-/// Compiles mappings that were loaded.
+/// Compiles mappings that were loaded, with the columns and the zone that a configuration wants.
 ///
 /// # Errors
 ///
 /// As [`mappings`].
-pub fn compile(loaded: Loaded) -> Result<Mappings, String> {
-    let Loaded { log_types, base } = loaded;
-    Mappings::compile(log_types, base, Table::v1_8()).map_err(|errors| {
+pub fn compile(loaded: Loaded, options: &NormalizeOptions) -> Result<Mappings, String> {
+    let Loaded { mut log_types, base, projections } = loaded;
+    reorder(&mut log_types, &options.columns)?;
+    let compiled = Mappings::compile(log_types, base, Table::v1_8());
+    let compiled = compiled.and_then(|mappings| mappings.with_projections(projections));
+    let mut mappings = compiled.map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         lines.join("\n")
-    })
+    })?;
+    mappings.set_zone(&options.timezone).map_err(|error| format!("normalize.timezone: {error}"))?;
+    Ok(mappings)
+}
+
+/// Gives log types the orders of columns that a user has configured.
+fn reorder(log_types: &mut [Mapping], columns: &BTreeMap<String, String>) -> Result<(), String> {
+    for (log_type, order) in columns {
+        let text =
+            log_types.iter_mut().find(|mapping| *mapping.log_type == **log_type).map(|mapping| &mut mapping.text);
+        let said = |problem: &str| Err(format!("normalize.columns: `{log_type}` {problem}"));
+        match text {
+            None => return said("is no log type that has a mapping"),
+            Some(None) => return said("does not come as lines of text"),
+            Some(Some(text)) => text.reorder(order).or_else(|problem| said(&problem))?,
+        }
+    }
+    Ok(())
 }
 
 /// The mappings, loaded and checked. `own` are directories and files.
@@ -61,7 +84,7 @@ fn directory(directory: &Path, files: &mut Vec<(String, String)>) -> Result<(), 
 
 /// A file, and its tests where they stand beside it.
 fn file(path: &Path, files: &mut Vec<(String, String)>) -> Result<(), String> {
-    if path.extension().is_none_or(|extension| extension != "toml") {
+    if path.exists() && path.extension().is_none_or(|extension| extension != "toml") {
         return Err(format!("{}: it is neither a directory nor a mapping file (`*.toml`)", path.display()));
     }
     files.push(read(path)?);

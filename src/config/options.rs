@@ -86,6 +86,13 @@ pub struct NormalizeOptions {
     /// Mapping files of your own: directories (every `*.toml` in them) and files. One with the log type of a shipped mapping
     /// takes its place; any other adds a log type, and wins where a shipped one recognises an event with equal right.
     pub mappings: Vec<PathBuf>,
+    /// The order of columns of a log type whose events are lines of text, where it is not the usual one and the records do
+    /// not begin with a header line: names with blanks between, such as the format string of a flow log. `-` stands for
+    /// itself in the names, or `_`.
+    pub columns: BTreeMap<String, String>,
+    /// Where the clocks stand that write times without a zone: a name of the IANA database, such as `Europe/Berlin`. AWS
+    /// means UTC.
+    pub timezone: String,
     /// The most that one record may hold when it is decompressed; above, it is dead-lettered whole.
     pub decompressed_bytes_max: Size,
     /// How many times its own size a compressed record may grow to, once it has grown beyond 8 MiB; above, it is
@@ -101,7 +108,8 @@ impl Default for NormalizeOptions {
     fn default() -> Self {
         let Limits { decompressed_bytes_max, ratio_max, depth_max, events_per_record_max, .. } = Limits::default();
         let decompressed_bytes_max = Size(u64::try_from(decompressed_bytes_max).unwrap_or(u64::MAX));
-        Self { mappings: Vec::new(), decompressed_bytes_max, ratio_max, depth_max, events_per_record_max }
+        let (mappings, columns, timezone) = (Vec::new(), BTreeMap::new(), "UTC".to_owned());
+        Self { mappings, columns, timezone, decompressed_bytes_max, ratio_max, depth_max, events_per_record_max }
     }
 }
 

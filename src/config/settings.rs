@@ -123,6 +123,9 @@ impl Resolver<'_> {
 
     fn sources(&self, options: super::SourceOptions) -> Result<Vec<(Arc<str>, SourceSettings)>, Mistake> {
         for (name, kinesis) in &options.kinesis {
+            if let Some((option, words)) = kinesis.lease.mistake() {
+                return Err(self.mistake(&["source", "kinesis", name, "lease", option], &words));
+            }
             if let Some((option, words)) = kinesis.mistake() {
                 return Err(self.mistake(&["source", "kinesis", name, option], &words));
             }

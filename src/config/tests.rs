@@ -1,6 +1,6 @@
 //! Guards that what is generated is what is committed, and that every mistake is told once, with place and remedy.
 
-use super::{generate, parse};
+use super::{generate, loaded, parse};
 
 /// Compares a generated file with the committed one; `SIEMLINE_BLESS=1` writes it instead.
 fn compare(name: &str, generated: &str) {
@@ -18,6 +18,26 @@ fn generated_files_are_current() {
     compare("siemline.schema.json", &generate::schema());
     compare("REFERENCE.md", &generate::reference());
     compare("siemline.example.toml", &generate::example());
+}
+
+/// Guards that the page about formats tells what the mapping files say.
+#[test]
+fn the_table_of_formats_is_current() {
+    const MARKS: [&str; 2] =
+        ["<!-- Made from the mapping files; do not edit. -->\n", "<!-- The end of what is made. -->"];
+    let path = format!("{}/docs/formats.md", env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(&path).unwrap();
+    let begin = page.find(MARKS[0]).unwrap() + MARKS[0].len();
+    let end = page.find(MARKS[1]).unwrap();
+    let generated = generate::formats(&loaded(&[]).unwrap());
+    if std::env::var_os("SIEMLINE_BLESS").is_some() {
+        std::fs::write(&path, format!("{}{generated}{}", &page[..begin], &page[end..])).unwrap();
+    } else {
+        assert!(
+            page[begin..end] == generated,
+            "docs/formats.md is not what the mappings say: run with SIEMLINE_BLESS=1"
+        );
+    }
 }
 
 /// Guards that the example names real options: with its options uncommented and its placeholders filled, it is read.
@@ -80,6 +100,35 @@ fn mistakes_are_told_with_their_place() {
     assert!(told.contains("two sinks are called `o`"), "{told}");
 }
 
+/// Guards that a user's own order of columns and zone reach the mappings, and the words where they cannot.
+#[test]
+fn mappings_as_they_are_configured() {
+    let options =
+        |text: &str| parse("c.toml", &format!("{SOURCE}{SINK}[normalize]\n{text}")).expect("it is right").normalize;
+    for (text, expect) in [
+        ("", None),
+        ("columns = { 'aws.vpc_flow' = '${version} ${action}' }\ntimezone = 'Asia/Tokyo'", None),
+        (
+            "columns = { 'aws.flow' = 'version' }",
+            Some("normalize.columns: `aws.flow` is no log type that has a mapping"),
+        ),
+        (
+            "columns = { 'aws.guardduty' = 'id' }",
+            Some("normalize.columns: `aws.guardduty` does not come as lines of text"),
+        ),
+        ("columns = { 'aws.vpc_flow' = 'a a' }", Some("normalize.columns: `aws.vpc_flow` has the column `a` twice")),
+        ("columns = { 'aws.vpc_flow' = ' ' }", Some("normalize.columns: `aws.vpc_flow` has no columns")),
+        ("timezone = 'Mars/Olympus'", Some("normalize.timezone: ")),
+    ] {
+        match (super::mappings(&options(text)), expect) {
+            (Ok(_), None) => {}
+            (Err(said), Some(expect)) => assert!(said.starts_with(expect), "{said}"),
+            (Ok(_), Some(expect)) => panic!("{text}: expected {expect}"),
+            (Err(said), None) => panic!("{text}: {said}"),
+        }
+    }
+}
+
 /// Guards that a mistake in a pattern is told at its own place, in TOML and in JSON, and that of routes the order of the file
 /// counts.
 #[test]
@@ -120,7 +169,7 @@ fn mistakes_in_patterns_have_places() {
 /// Guards that what would do nothing, since no event has its log type, is told.
 #[test]
 fn log_types_are_those_of_the_mappings() {
-    let mappings = std::sync::Arc::new(super::mappings(&[]).unwrap());
+    let mappings = std::sync::Arc::new(super::mappings(&super::NormalizeOptions::default()).unwrap());
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("c.toml");
     for (text, expected) in [
@@ -170,7 +219,7 @@ fn the_page_on_routes_is_true() {
     let blocks = blocks(page);
     let csv = blocks.iter().find(|(kind, _)| kind == "csv /etc/siemline/accounts.csv").unwrap();
     std::fs::write(here("/etc/siemline/accounts.csv"), &csv.1).unwrap();
-    let mappings = std::sync::Arc::new(super::mappings(&[]).unwrap());
+    let mappings = std::sync::Arc::new(super::mappings(&super::NormalizeOptions::default()).unwrap());
     let (mut settings, mut before, mut seen) = (None, String::new(), 0);
     for (kind, text) in &blocks {
         let settings_now = || settings.as_ref().unwrap_or_else(|| panic!("a configuration stands before {text}"));

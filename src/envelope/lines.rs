@@ -10,6 +10,59 @@ use super::{Field, Form};
 /// U+FEFF in UTF-8. Windows tools write it before a text.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
+/// Lines beginning with `#` that one header may have.
+const DIRECTIVES_MAX: usize = 8;
+
+/// Names that a line must hold to be taken for the header of a flow log that does not begin with `version`.
+const FLOW_COLUMNS_MIN: usize = 3;
+
+/// The columns of VPC flow logs of versions 2 to 8, and what transit gateways have beside their own (`tgw-..`).
+const FLOW_COLUMNS: [&[u8]; 43] = [
+    b"version",
+    b"account-id",
+    b"interface-id",
+    b"srcaddr",
+    b"dstaddr",
+    b"srcport",
+    b"dstport",
+    b"protocol",
+    b"packets",
+    b"bytes",
+    b"start",
+    b"end",
+    b"action",
+    b"log-status",
+    b"vpc-id",
+    b"subnet-id",
+    b"instance-id",
+    b"tcp-flags",
+    b"type",
+    b"pkt-srcaddr",
+    b"pkt-dstaddr",
+    b"region",
+    b"az-id",
+    b"sublocation-type",
+    b"sublocation-id",
+    b"pkt-src-aws-service",
+    b"pkt-dst-aws-service",
+    b"flow-direction",
+    b"traffic-path",
+    b"ecs-cluster-arn",
+    b"ecs-cluster-name",
+    b"ecs-container-instance-arn",
+    b"ecs-container-instance-id",
+    b"ecs-container-id",
+    b"ecs-second-container-id",
+    b"ecs-service-name",
+    b"ecs-task-definition-arn",
+    b"ecs-task-arn",
+    b"ecs-task-id",
+    b"reject-reason",
+    b"resource-type",
+    b"resource-id",
+    b"encryption-status",
+];
+
 /// Takes in everything in a record's text.
 pub(super) fn take(text: Span<'_>, store: &mut Store, above: &mut [Layer], place: Place) -> Result<(), Refusal> {
     let text = if text.bytes.starts_with(BYTE_ORDER_MARK) {
@@ -58,29 +111,74 @@ pub(super) fn take(text: Span<'_>, store: &mut Store, above: &mut [Layer], place
     }
 }
 
-/// Takes in the header line of a text record, if it begins with one. Gives where to go on, and what the lines are told.
+/// Takes in the header lines of a text record, if it begins with such. Gives where to go on, and what the lines are told.
 ///
-/// Flow logs begin so: `version account-id interface-id ...` (VPC User Guide, "Flow log records"). A first line that only
-/// happens to begin with that word is no header: all its words must look like the names of columns, and lines must follow.
+/// - Flow logs begin with the names of their columns, in the order the user chose: `version account-id interface-id ...`
+///   (VPC User Guide, "Flow log records"; Transit Gateway guide, the same). A first line that only happens to begin with
+///   that word is no header: all its words must look like the names of columns, and lines must follow. One that begins
+///   with another word must hold names of flow logs and nothing else.
+/// - CloudFront's standard logs begin with `#Version: 1.0` and `#Fields: date time ...` (CloudFront Developer Guide,
+///   "Standard logging reference"; the extended log file format of W3C).
 fn header_line(text: Span<'_>, store: &mut Store, place: Place) -> Result<(usize, Place), Refusal> {
     let bytes = text.bytes;
-    if !bytes.starts_with(b"version ") {
-        return Ok((0, place));
+    if bytes.starts_with(b"#Version:") || bytes.starts_with(b"#Fields:") {
+        return directives(text, store, place);
     }
     let end = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
     let header = line(text, 0, end);
-    let is_column = |word: &[u8]| {
-        word.first().is_none_or(u8::is_ascii_lowercase)
-            && word.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-')
-    };
-    let lines_follow = scan::blanks(bytes, end) < bytes.len();
-    if !lines_follow || !header.bytes.split(|byte| *byte == b' ').all(is_column) {
+    let lines_follow = || scan::blanks(bytes, end) < bytes.len();
+    if !names_flow_columns(header.bytes) || !lines_follow() {
         return Ok((0, place));
     }
     store.filtered("header_line", header, place)?;
     let place_of_lines = store.derive(place)?;
     store.tell_text(place_of_lines, Field::Header, header.bytes)?;
     Ok((end, place_of_lines))
+}
+
+/// Takes in the lines that begin with `#`, up to the one that names the columns.
+fn directives(text: Span<'_>, store: &mut Store, place: Place) -> Result<(usize, Place), Refusal> {
+    let bytes = text.bytes;
+    let mut start = 0;
+    for _ in 0..DIRECTIVES_MAX {
+        let rest = bytes.get(start..).unwrap_or_default();
+        let end = memchr::memchr(b'\n', rest).map_or(bytes.len(), |length| start + length);
+        let directive = line(text, start, end);
+        if !directive.bytes.starts_with(b"#") {
+            break;
+        }
+        if directive.bytes.starts_with(b"#Fields:") {
+            let mut at = 0;
+            while at < end {
+                let length = memchr::memchr(b'\n', bytes.get(at..).unwrap_or_default()).unwrap_or(end - at);
+                store.filtered("header_line", line(text, at, at + length), place)?;
+                at += length + 1;
+            }
+            let place_of_lines = store.derive(place)?;
+            store.tell_text(place_of_lines, Field::Header, directive.bytes)?;
+            return Ok((end, place_of_lines));
+        }
+        start = end.saturating_add(1).min(bytes.len());
+    }
+    Ok((0, place))
+}
+
+/// Whether a first line holds the names of a flow log's columns.
+fn names_flow_columns(header: &[u8]) -> bool {
+    // Most first lines are told apart by their first letter.
+    if !header.first().is_some_and(u8::is_ascii_lowercase) {
+        return false;
+    }
+    let words = || header.split(|byte| *byte == b' ');
+    if header.starts_with(b"version ") {
+        return words().all(|word| {
+            word.first().is_none_or(u8::is_ascii_lowercase)
+                && word.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-')
+        });
+    }
+    let is_known =
+        |word: &[u8]| FLOW_COLUMNS.contains(&word) || word.starts_with(b"tgw-") || word.starts_with(b"packets-lost-");
+    words().all(is_known) && words().nth(FLOW_COLUMNS_MIN - 1).is_some()
 }
 
 /// Scans an array that is a document of its own: behind it the line or the text ends, or the next document begins. Log

@@ -299,6 +299,26 @@ fn header_line() {
     );
     check("version 1.2 is up\nand runs", &["text version 1.2 is up", "text and runs"]);
     check("version account-id\n", &["text version account-id"]);
+    check(
+        "az-id srcaddr tgw-src-eni\na b c\n",
+        &["filtered header_line", "text a b c [header=az-id srcaddr tgw-src-eni]"],
+    );
+    for no_header in ["start end\na b", "start of action\na b c", "az-id srcaddr  tgw-id\na b c"] {
+        let lines: Vec<String> = no_header.lines().map(|line| format!("text {line}")).collect();
+        check(no_header, &lines.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+}
+
+/// The lines in which CloudFront names the columns, and such as only begin with a `#`.
+#[test]
+fn header_directives() {
+    check(
+        "#Version: 1.0\r\n#Fields: date time c-ip\r\na\tb\tc\n",
+        &["filtered header_line", "filtered header_line", "text a\tb\tc [header=#Fields: date time c-ip]"],
+    );
+    check("#Fields: a\n", &["filtered header_line"]);
+    check("#Version: 1.0\na", &["text #Version: 1.0", "text a"]);
+    check("#Fieldsome\na", &["text #Fieldsome", "text a"]);
 }
 
 /// Envelopes open in any nesting; inner words replace outer ones; the arrival is told everywhere.

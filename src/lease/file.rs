@@ -5,16 +5,23 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
-use super::{Checkpoint, Error, Lease, LeaseTable};
+use super::{Change, Changed, Checkpoint, Error, Kind, Lease, LeaseTable, memory};
 
 /// The version of the file's form.
 const VERSION: u32 = 1;
 
+/// How long a process that has the table may take to end, and how often it is looked for.
+const TAKE_PATIENCE: Duration = Duration::from_secs(5);
+const TAKE_EVERY: Duration = Duration::from_millis(100);
+
 /// A table in a JSON file, which is replaced whole and atomically: written beside it, synced, renamed, and the directory
-/// synced. Two processes must not share it.
+/// synced. Whoever changes it first has it, until it is dropped; others are refused. Who owns which lease is not written:
+/// with the process they are free.
 ///
 /// Each change runs to its end on a thread for blocking work, one after the other: a future that is dropped midway never
 /// leaves a write behind that could overtake the next.
@@ -25,7 +32,15 @@ pub struct FileTable(Arc<Inner>);
 struct Inner {
     path: PathBuf,
     stream: String,
-    leases: Mutex<Option<BTreeMap<String, Lease>>>,
+    held: Mutex<Option<Held>>,
+}
+
+/// What a process that changes the table holds.
+#[derive(Debug)]
+struct Held {
+    leases: BTreeMap<String, Lease>,
+    /// Locked as long as it is open.
+    lock: File,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -41,7 +56,22 @@ impl FileTable {
     /// same names.
     #[must_use]
     pub fn new(path: PathBuf, stream: &str) -> Self {
-        Self(Arc::new(Inner { path, stream: stream.to_owned(), leases: Mutex::new(None) }))
+        Self(Arc::new(Inner { path, stream: stream.to_owned(), held: Mutex::new(None) }))
+    }
+
+    /// Takes the table for this process. A process that is just ending is waited for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InUse`] when another process has it; as [`LeaseTable::load`] when it cannot be read.
+    pub async fn take(&self) -> Result<(), Error> {
+        let patience_ends = Instant::now() + TAKE_PATIENCE;
+        loop {
+            match self.blocking(|table| table.change(|_| ((), Durable::No))).await {
+                Err(Error::InUse { .. }) if Instant::now() < patience_ends => tokio::time::sleep(TAKE_EVERY).await,
+                taken => return taken,
+            }
+        }
     }
 
     async fn blocking<T: Send + 'static>(
@@ -56,24 +86,45 @@ impl FileTable {
 
 impl Inner {
     fn load(&self) -> Result<BTreeMap<String, Lease>, Error> {
-        let mut held = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        let leases = self.read()?;
-        *held = Some(leases.clone());
-        Ok(leases)
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        match held.as_ref() {
+            Some(held) => Ok(held.leases.clone()),
+            None => self.read(),
+        }
     }
 
-    fn change(&self, change: impl FnOnce(&mut BTreeMap<String, Lease>)) -> Result<(), Error> {
-        let mut held = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut leases = match held.as_ref() {
-            Some(leases) => leases.clone(),
-            None => self.read()?,
+    /// Changes the leases, and writes them if the change asks for it. What cannot be written is not changed.
+    fn change<V>(&self, change: impl FnOnce(&mut BTreeMap<String, Lease>) -> (V, Durable)) -> Result<V, Error> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = held.take();
+        let (mut leases, lock) = if let Some(Held { leases, lock }) = taken {
+            (leases, lock)
+        } else {
+            let lock = self.lock()?;
+            (self.read()?, lock)
         };
-        change(&mut leases);
-        if held.as_ref() != Some(&leases) {
-            self.write(&leases)?;
+        let (value, durable) = change(&mut leases);
+        let written = match durable {
+            Durable::Yes => self.write(&leases),
+            Durable::No => Ok(()),
+        };
+        // After a failed write the file is read again.
+        written?;
+        *held = Some(Held { leases, lock });
+        Ok(value)
+    }
+
+    /// Another process that has the table has this lock; the table itself is replaced by each write.
+    fn lock(&self) -> Result<File, Error> {
+        let failed = |error| self.failed(error);
+        fs::create_dir_all(directory(&self.path)).map_err(failed)?;
+        let lock = File::options().create(true).truncate(false).write(true).open(beside(&self.path, ".lock"));
+        let lock = lock.map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(lock),
+            Err(fs::TryLockError::WouldBlock) => Err(Error::InUse { path: self.path.display().to_string() }),
+            Err(fs::TryLockError::Error(error)) => Err(failed(error)),
         }
-        *held = Some(leases);
-        Ok(())
     }
 
     fn read(&self) -> Result<BTreeMap<String, Lease>, Error> {
@@ -108,49 +159,78 @@ impl Inner {
     }
 }
 
+/// Whether a change is to survive the process.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Durable {
+    Yes,
+    No,
+}
+
 impl LeaseTable for FileTable {
     async fn load(&self) -> Result<BTreeMap<String, Lease>, Error> {
         self.blocking(Inner::load).await
     }
 
-    async fn update(&self, create: Vec<(String, Lease)>, remove: Vec<String>) -> Result<(), Error> {
-        self.blocking(move |table| table.change(|leases| apply(leases, create, &remove))).await
+    async fn create(&self, shard: &str, lease: &Lease) -> Result<bool, Error> {
+        let (shard, lease) = (shard.to_owned(), lease.clone());
+        let create = move |leases: &mut BTreeMap<String, Lease>| {
+            let is_new = memory::create(leases, &shard, &lease);
+            (is_new, if is_new { Durable::Yes } else { Durable::No })
+        };
+        self.blocking(move |table| table.change(create)).await
     }
 
-    async fn checkpoint(&self, shard: &str, checkpoint: Checkpoint) -> Result<(), Error> {
+    async fn change(&self, shard: &str, change: &Change) -> Result<Changed, Error> {
+        let (shard, change) = (shard.to_owned(), change.clone());
+        let apply = move |leases: &mut BTreeMap<String, Lease>| {
+            let changed = memory::apply(leases, &shard, &change);
+            let is_progress = matches!(change.kind, Kind::Checkpoint(_) | Kind::Finish { .. });
+            let durable = if is_progress && matches!(changed, Changed::Done(_)) { Durable::Yes } else { Durable::No };
+            (changed, durable)
+        };
+        self.blocking(move |table| table.change(apply)).await
+    }
+
+    async fn remove(&self, shard: &str, counter: u64) -> Result<bool, Error> {
         let shard = shard.to_owned();
-        self.blocking(move |table| table.change(|leases| move_checkpoint(leases, &shard, checkpoint))).await
+        let remove = move |leases: &mut BTreeMap<String, Lease>| {
+            let is_gone = memory::remove(leases, &shard, counter);
+            (is_gone, if is_gone { Durable::Yes } else { Durable::No })
+        };
+        self.blocking(move |table| table.change(remove)).await
+    }
+
+    async fn reset(&self, shard: &str, counter: u64, checkpoint: &Checkpoint) -> Result<bool, Error> {
+        let (shard, checkpoint) = (shard.to_owned(), checkpoint.clone());
+        let reset = move |leases: &mut BTreeMap<String, Lease>| {
+            let is_reset = memory::reset(leases, &shard, counter, &checkpoint);
+            (is_reset, if is_reset { Durable::Yes } else { Durable::No })
+        };
+        self.blocking(move |table| table.change(reset)).await
     }
 }
 
-/// Adds what is not there and removes the others.
-pub(super) fn apply(leases: &mut BTreeMap<String, Lease>, create: Vec<(String, Lease)>, remove: &[String]) {
-    for (shard, lease) in create {
-        leases.entry(shard).or_insert(lease);
+fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => directory,
+        _ => Path::new("."),
     }
-    leases.retain(|shard, _| !remove.contains(shard));
 }
 
-/// Moves the checkpoint of a shard that has a lease.
-pub(super) fn move_checkpoint(leases: &mut BTreeMap<String, Lease>, shard: &str, checkpoint: Checkpoint) {
-    if let Some(lease) = leases.get_mut(shard) {
-        lease.checkpoint = checkpoint;
-    }
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(suffix);
+    path.with_file_name(name)
 }
 
 fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let directory = match path.parent() {
-        Some(directory) if !directory.as_os_str().is_empty() => directory,
-        _ => Path::new("."),
-    };
+    let directory = directory(path);
     fs::create_dir_all(directory)?;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let beside = path.with_file_name(name);
-    let mut file = File::create(&beside)?;
+    let new = beside(path, ".new");
+    let mut file = File::create(&new)?;
     file.write_all(text)?;
     file.sync_all()?;
     drop(file);
-    fs::rename(&beside, path)?;
+    fs::rename(&new, path)?;
     File::open(directory)?.sync_all()
 }

@@ -1,70 +1,55 @@
-//! Where the checkpoints stand: a table of leases, one for each shard. Floor 6.
+//! Who reads which shard, and up to where all is settled: leases and checkpoints. Floor 6.
 //!
-//! The table is behind one trait, so that a local file (one process), and later a table that several processes share, are
-//! the same to a source. What to read next is a pure function of the table and the stream's shards ([`plan`]).
+//! The table of leases is behind one trait: a local file (one process), DynamoDB (several processes, in the layout and by the
+//! rules of the Kinesis Client Library), or memory (tests). What to do next is a pure function of the table and of time
+//! ([`Worker`]); the [`Coordinator`] does it, beside the source, which gets [`Grant`]s and gives them back.
 
+mod coordinator;
+mod dynamodb;
 mod file;
+mod grant;
+mod leader;
+#[expect(clippy::module_inception, reason = "the room is about leases, and this is one")]
+mod lease;
 mod memory;
+mod options;
 mod plan;
+mod store;
+mod survival;
 #[cfg(test)]
 mod tests;
+mod worker;
 
 use std::collections::BTreeMap;
 use std::future::Future;
 
+pub use coordinator::{Coordinator, Ended, ListError, Shards, coordinator};
+pub use dynamodb::{DynamoDbTable, Keys, StreamIdentity};
 pub use file::FileTable;
+pub use grant::{Grant, Grants, Lost, Outlook, Recall};
+pub use leader::Leader;
+pub use lease::{Change, Checkpoint, HashRange, Kind, Lease};
 pub use memory::MemoryTable;
-pub use plan::{Plan, Shard, Start, plan};
-use serde::{Deserialize, Serialize};
+pub use options::{LeaseKeys, LeaseOptions};
+pub use plan::{Plan, Shard, Start, is_ready, plan};
+pub use store::Store;
+pub use survival::{Surroundings, vanishes};
+pub use worker::{Act, News, Rules, Worker};
 
-use crate::ack::{Position, Sequence};
+/// What the ids of siemline's workers begin with. Such an owner is asked to hand a lease over; from others it is taken, as
+/// KCL 2 does it, which knows no asking.
+const WORKER: &str = "siemline:";
 
-/// One shard's place in the table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lease {
-    /// Up to where everything is settled.
-    pub checkpoint: Checkpoint,
-    /// The shards this one came from: two after a merge, one after a split.
-    #[serde(default)]
-    pub parents: Vec<String>,
+/// A worker's id, which no other has: `siemline:<host>:<random>`.
+#[must_use]
+pub fn worker_id(host: &str, random: u64) -> String {
+    format!("{WORKER}{host}:{random:016x}")
 }
 
-/// Up to where a shard has been read and settled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Checkpoint {
-    /// Nothing yet: the reading begins with the oldest record.
-    TrimHorizon,
-    /// Nothing yet: the reading begins with the first record at or after this time, in milliseconds since 1970.
-    AtTimestamp(i64),
-    /// Everything up to and including this record.
-    Sequence {
-        /// The record's sequence number.
-        sequence: String,
-        /// The number inside an aggregated record; 0 for a plain one.
-        sub_sequence: u64,
-    },
-    /// Everything there ever was in the shard: its children may be read.
-    ShardEnd,
-}
-
-impl Checkpoint {
-    /// The checkpoint behind a settled position.
-    #[must_use]
-    pub fn at(position: &Position) -> Self {
-        Self::Sequence { sequence: position.sequence.as_str().to_owned(), sub_sequence: position.sub_sequence }
-    }
-
-    /// The settled position, if there is one.
-    #[must_use]
-    pub fn position(&self, shard: &str) -> Option<Position> {
-        match self {
-            Self::Sequence { sequence, sub_sequence } => {
-                Some(Position { shard: shard.into(), sequence: Sequence::new(sequence), sub_sequence: *sub_sequence })
-            }
-            Self::TrimHorizon | Self::AtTimestamp(_) | Self::ShardEnd => None,
-        }
-    }
+/// Says whether this owner knows how to hand a lease over.
+#[must_use]
+pub fn hands_over(owner: &str) -> bool {
+    owner.starts_with(WORKER)
 }
 
 /// A table that cannot be read or written.
@@ -86,21 +71,74 @@ pub enum Error {
         /// What is wrong with it.
         words: String,
     },
+    /// Another process has the file.
+    #[error(
+        "checkpoints in {path}: another process uses them: stop it, give this one a `checkpoint_file` of its own, or share the \
+         stream by a `lease_table`"
+    )]
+    InUse {
+        /// Which file.
+        path: String,
+    },
+    /// The table is not there, or is no lease table. No waiting helps.
+    #[error("{0}")]
+    Table(String),
+    /// It did not work this time: throttled, out of reach, or not permitted as long as nobody mends it.
+    #[error("{0}")]
+    Passing(String),
 }
 
-/// A table of leases. Writes are durable when they return.
+impl Error {
+    /// Says whether the same may work later.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Passing(_))
+    }
+}
+
+/// What came of a [`Change`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// It is made, and durable; the lease as it is now.
+    Done(Box<Lease>),
+    /// The lease was not as expected, but like this, or was not there.
+    Refused(Option<Box<Lease>>),
+}
+
+/// The leases of one stream. Writes are durable when they return. Dropping a future midway leaves either the old or the new
+/// state.
 pub trait LeaseTable: Send + Sync + 'static {
-    /// All leases, by shard.
+    /// All leases, by shard. What was written before the call is seen.
     fn load(&self) -> impl Future<Output = Result<BTreeMap<String, Lease>, Error>> + Send;
 
-    /// Adds leases that are not there yet and removes others, in one step. Dropping the future midway leaves either the
-    /// old or the new state.
-    fn update(
-        &self,
-        create: Vec<(String, Lease)>,
-        remove: Vec<String>,
-    ) -> impl Future<Output = Result<(), Error>> + Send;
+    /// Adds a lease; `false` if it is there already.
+    fn create(&self, shard: &str, lease: &Lease) -> impl Future<Output = Result<bool, Error>> + Send;
 
-    /// Moves the checkpoint of one shard. Dropping the future midway leaves either the old or the new state.
-    fn checkpoint(&self, shard: &str, checkpoint: Checkpoint) -> impl Future<Output = Result<(), Error>> + Send;
+    /// Changes a lease, if it [permits](Lease::permits) it.
+    fn change(&self, shard: &str, change: &Change) -> impl Future<Output = Result<Changed, Error>> + Send;
+
+    /// Removes a lease, if its counter is this one.
+    fn remove(&self, shard: &str, counter: u64) -> impl Future<Output = Result<bool, Error>> + Send;
+
+    /// Sets the checkpoint of a lease, forwards or back, and takes it from its owner, if its counter is this one.
+    fn reset(
+        &self,
+        shard: &str,
+        counter: u64,
+        checkpoint: &Checkpoint,
+    ) -> impl Future<Output = Result<bool, Error>> + Send;
+
+    /// Makes the table ready, once, before all else. What the stream says of itself is asked where the table needs it.
+    fn prepare<F>(&self, stream: F) -> impl Future<Output = Result<(), Error>> + Send
+    where
+        F: Future<Output = Result<StreamIdentity, Error>> + Send,
+    {
+        drop(stream);
+        async { Ok(()) }
+    }
+
+    /// The lock of a leader of KCL 3, if the table knows such things.
+    fn leader(&self) -> impl Future<Output = Result<Option<Leader>, Error>> + Send {
+        async { Ok(None) }
+    }
 }

@@ -8,6 +8,9 @@
 //! The plan then writes the output members into a scratch buffer, noting which leaf went where; what needs to know all
 //! of that (`rest`, `observables`, `unmapped`) is put in when the parts are joined (`run::assemble`).
 //!
+//! A [`Projector`] runs the same plans over an OCSF event and writes another vocabulary (`project`). Which names a plan may
+//! write, and what the engine adds by itself, is for the vocabulary's table to say.
+//!
 //! Nothing here recurses on the depth of the input; the plan's own depth is bounded by `plan::DEPTH_MAX`.
 
 mod accounts;
@@ -21,6 +24,8 @@ pub mod mapping;
 mod normalizer;
 mod pass;
 mod plan;
+mod project;
+mod projection;
 pub mod redact;
 mod repair;
 mod run;
@@ -34,12 +39,16 @@ mod tests;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use accounts::{AccountFacts, Accounts, AccountsError};
 pub use amend::Amend;
 pub use explain::{Explanation, Leaves, Written};
+pub use mapping::ast::SiemNames;
 pub use normalizer::Normalizer;
-pub use plan::{Error, Mappings};
+pub use plan::{Error, Mappings, NamesOfLogTypes};
+pub use project::Projector;
+pub use projection::Projection;
 pub use scan::value_at;
 use sha2::{Digest as _, Sha256};
 
@@ -82,11 +91,17 @@ pub enum Complaint {
     JsonUnreadable,
     /// A log type recognised the event, but none of its cases came out whole: it is a base event.
     NoCase,
+    /// The event's time lies after its record's arrival by more than [`CLOCK_AHEAD_MAX`]. It stays as it is.
+    TimeInFuture,
 }
+
+/// How far the clock that an event was timed by may be ahead of the transport's. AWS takes a request whose clock is
+/// five minutes off (IAM User Guide, "Signature Version 4"), and no zone is as near to another.
+pub const CLOCK_AHEAD_MAX: Duration = Duration::from_mins(5);
 
 impl Complaint {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::JsonRepaired, Self::JsonUnreadable, Self::NoCase];
+    pub const ALL: [Self; 4] = [Self::JsonRepaired, Self::JsonUnreadable, Self::NoCase, Self::TimeInFuture];
 
     /// The stable code: `json_repaired`.
     #[must_use]
@@ -95,6 +110,7 @@ impl Complaint {
             Self::JsonRepaired => "json_repaired",
             Self::JsonUnreadable => "json_unreadable",
             Self::NoCase => "no_case",
+            Self::TimeInFuture => "time_in_future",
         }
     }
 
@@ -103,6 +119,7 @@ impl Complaint {
             Self::JsonRepaired => 1,
             Self::JsonUnreadable => 2,
             Self::NoCase => 4,
+            Self::TimeInFuture => 8,
         }
     }
 }

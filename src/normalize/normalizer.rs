@@ -13,7 +13,8 @@ use super::plan::{Mappings, Plan};
 use super::repair::repair;
 use super::run::{Buffers, FREE, GONE, Input, LEFT, Outcome, Run, TYPED, fill, find, push_bare};
 use super::tape::{DEPTH_MAX, any_leaf, each_leaf, end, node_of, scalar};
-use super::{BodyDigest, Complaint, Complaints, Normalized};
+use super::text::Layout;
+use super::{BodyDigest, CLOCK_AHEAD_MAX, Complaint, Complaints, Normalized};
 use crate::envelope::{Context, Event, Field, Form};
 
 /// Bytes the parser's buffers are made for at the beginning; they grow with the events.
@@ -34,11 +35,12 @@ pub struct Normalizer {
     inner_tape: Tape<'static>,
     buffers: Buffers,
     embedded: Vec<Embedded>,
+    last_text: usize,
 }
 
 /// A string of the event that may hold JSON.
 #[derive(Clone, Debug)]
-struct Embedded {
+pub(super) struct Embedded {
     /// Which `[[parse]]` named it.
     number: usize,
     node: usize,
@@ -56,11 +58,13 @@ impl std::fmt::Debug for Normalizer {
 }
 
 /// Where the parts of one event are put; everything but the tape, whose lifetime is that of the event.
-struct Desk<'d> {
-    mappings: &'d Mappings,
-    parser: &'d mut ParserBuffers,
-    buffers: &'d mut Buffers,
-    embedded: &'d mut Vec<Embedded>,
+pub(super) struct Desk<'d> {
+    pub(super) mappings: &'d Mappings,
+    pub(super) parser: &'d mut ParserBuffers,
+    pub(super) buffers: &'d mut Buffers,
+    pub(super) embedded: &'d mut Vec<Embedded>,
+    /// The plan that took the last line of text. The next one is most often its, too.
+    pub(super) last_text: &'d mut usize,
 }
 
 /// The event as the plans see it.
@@ -86,6 +90,7 @@ impl Normalizer {
             inner_tape: Tape(Vec::new()),
             buffers: Buffers::default(),
             embedded: Vec::new(),
+            last_text: 0,
         }
     }
 
@@ -115,7 +120,19 @@ impl Normalizer {
         out: &mut Vec<u8>,
         trace: &mut T,
     ) -> (Normalized, Option<Arc<str>>, Leaves) {
-        let Self { mappings, parser, body, repaired, repaired_body, inner, tape, inner_tape, buffers, embedded } = self;
+        let Self {
+            mappings,
+            parser,
+            body,
+            repaired,
+            repaired_body,
+            inner,
+            tape,
+            inner_tape,
+            buffers,
+            embedded,
+            last_text,
+        } = self;
         buffers.forget_event();
         let mut complaints = Complaints::default();
         let text: Cow<'_, str> = match event.form {
@@ -124,7 +141,7 @@ impl Normalizer {
         };
         let mut nodes = std::mem::replace(tape, Tape(Vec::new())).reset();
         let mut inner_nodes = std::mem::replace(inner_tape, Tape(Vec::new())).reset();
-        let mut desk = Desk { mappings, parser, buffers, embedded };
+        let mut desk = Desk { mappings, parser, buffers, embedded, last_text };
         let mut subject = Subject { body: event.body, context: event.context, digest, text: None };
         let refused;
         let made = if event.form == Form::Text {
@@ -153,6 +170,9 @@ impl Normalizer {
         *inner_tape = inner_nodes.reset();
         let Made { log_type, outcome, mapping, leaves } = made;
         let Outcome { class_uid, severity_id, time_ms, account, region } = outcome;
+        if is_in_future(time_ms, event.context) {
+            complaints.add(Complaint::TimeInFuture);
+        }
         let normalized = Normalized { log_type, class_uid, severity_id, time_ms, account, region, complaints };
         (normalized, mapping, leaves)
     }
@@ -200,13 +220,16 @@ impl<'d> Desk<'d> {
             let mut run = Run::new(subject.input(&mappings.detector, &tape.0, ""), self.buffers, trace);
             detect::look(&mut run);
             let ocsf = detect::is_ocsf(&mappings.ocsf, &run);
-            let plan = detect::best(mappings, &mut run, |plan| plan.layout.is_none());
+            let plan = detect::best(mappings, &mut run, |plan| plan.layout.as_ref().is_none_or(Layout::takes_json));
             (plan.and_then(|(plan, _)| mappings.plans.get(plan)), ocsf)
         };
         if let Some(ocsf) = ocsf {
             return self.pass(subject, &ocsf, out);
         }
         let Some(plan) = plan else { return self.map(&mappings.base, subject, &tape.0, out, trace, complaints) };
+        if let Some(layout) = &plan.layout {
+            layout.forget_absent(&mut tape.0);
+        }
         self.embed(plan, tape, inner, inner_tape, trace);
         self.map(plan, subject, &tape.0, out, trace, complaints)
     }
@@ -227,8 +250,14 @@ impl<'d> Desk<'d> {
         let line = subject.text.unwrap_or_default();
         let header = subject.context.get(Field::Header);
         let mut best: Option<(usize, usize)> = None;
-        for plan in &mappings.plans {
+        let likely = mappings.plans.get(*self.last_text);
+        for plan in likely.into_iter().chain(&mappings.plans) {
             let Some(layout) = &plan.layout else { continue };
+            // What cannot win needs no look. Two matches that hold never have equally many conditions.
+            let weight_max = plan.matches.iter().map(|known| known.weight).max();
+            if best.map(|(_, weight)| weight) >= weight_max {
+                continue;
+            }
             layout.split(line, header, &mut tape.0);
             let mut run = Run::new(subject.input(&mappings.detector, &tape.0, ""), self.buffers, trace);
             detect::look(&mut run);
@@ -237,6 +266,9 @@ impl<'d> Desk<'d> {
             {
                 best = Some((plan, weight));
             }
+        }
+        if let Some((plan, _)) = best {
+            *self.last_text = plan;
         }
         let best = best.and_then(|(plan, _)| mappings.plans.get(plan));
         let Some((plan, layout)) = best.and_then(|plan| Some((plan, plan.layout.as_ref()?))) else {
@@ -304,7 +336,7 @@ impl<'d> Desk<'d> {
     }
 
     /// Finds the nodes of every path from the root, and lets go what may go.
-    fn begin<T: Trace>(&mut self, plan: &Plan, nodes: &[Node<'_>], trace: &mut T) {
+    pub(super) fn begin<T: Trace>(&mut self, plan: &Plan, nodes: &[Node<'_>], trace: &mut T) {
         self.begin_scope(plan, nodes);
         let buffers = &mut *self.buffers;
         for ignore in &plan.ignores {
@@ -420,6 +452,13 @@ impl<'e> Subject<'e> {
             digest: self.digest,
         }
     }
+}
+
+/// Whether an event tells a time that its record's arrival says cannot have come yet.
+fn is_in_future(time_ms: i64, context: &Context) -> bool {
+    let arrival_ms = context.get(Field::Arrival).and_then(|text| text.parse::<i64>().ok());
+    let ahead_ms = i64::try_from(CLOCK_AHEAD_MAX.as_millis()).unwrap_or(i64::MAX);
+    arrival_ms.is_some_and(|arrival_ms| time_ms > arrival_ms.saturating_add(ahead_ms))
 }
 
 /// A document that is no object becomes the member of one.

@@ -166,12 +166,14 @@ fn compare(path: &str, expect: &Value, found: &Value, lines: &mut Vec<String>) {
 }
 
 mod generated;
+mod lists;
 mod pass;
 mod ways;
 
 mod laws {
     use super::*;
-    use crate::envelope::{Context, Event, Form};
+    use crate::envelope::{Context, Event, Field, Form};
+    use crate::normalize::{CLOCK_AHEAD_MAX, Complaint};
 
     /// A mapping with every shape of rule on keys that the generator likes, so that random events take odd ways through it.
     const MAPPING: &str = r#"
@@ -467,15 +469,70 @@ needs = ["ip"]
         let mut normalizer = Normalizer::new(mappings());
         let body = b"\xef\xbb\xbf{\"q\":{\"big\":123456789012345678901234567890,\"huge\":1e400,\"half\":\"a\\ud800b\",\"raw\":\"\x02\"}}";
         let (output, made) = normalize(&mut normalizer, body, Form::Json);
-        assert!(made.complaints.contains(crate::normalize::Complaint::JsonRepaired), "{output}");
+        assert!(made.complaints.contains(Complaint::JsonRepaired), "{output}");
         let output: Value = serde_json::from_str(&output).expect("JSON");
         let expect = serde_json::json!({
             "big": "123456789012345678901234567890", "huge": "1e400", "half": "a\u{fffd}b", "raw": "\u{2}",
         });
         assert_eq!(output.pointer("/unmapped/q"), Some(&expect));
         let (output, made) = normalize(&mut normalizer, b"{\"a\":", Form::Json);
-        assert!(made.complaints.contains(crate::normalize::Complaint::JsonUnreadable), "{output}");
+        assert!(made.complaints.contains(Complaint::JsonUnreadable), "{output}");
         assert!(output.contains("\"message\":\"{\\\"a\\\":\""), "{output}");
+    }
+
+    /// Every cell of a line that is no mark of absence stands in the output (law 6), whatever the columns hold.
+    #[test]
+    fn no_cell_is_lost_whatever_the_line() {
+        let mut normalizer = Normalizer::new(mappings());
+        let headers =
+            [None, Some("version log-status account-id start end srcaddr srcaddr az-id bytes type other-1 other-2")];
+        for seed in 0..2_000 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let header = headers[random.usize(0..2)];
+            let cells: Vec<String> = (0..random.usize(14..20))
+                .map(|place| match (place, header, random.u32(0..6)) {
+                    (0, ..) => "5".to_owned(),
+                    (1, Some(_), _) | (13, None, _) => "OK".to_owned(),
+                    (.., 0) => "-".to_owned(),
+                    (.., 1) => "6".to_owned(),
+                    (.., 2) => "192.0.2.7".to_owned(),
+                    _ => format!("leaf:{place}:{seed}"),
+                })
+                .collect();
+            let line = cells.join(" ");
+            let mut context = Context::default();
+            if let Some(header) = header {
+                context.set(Field::Header, header);
+            }
+            let mut out = Vec::new();
+            let event = Event { index: 0, body: line.as_bytes(), form: Form::Text, context: &context };
+            let made = normalizer.normalize(&event, &digest(line.as_bytes()), &mut out);
+            let output = String::from_utf8(out).expect("an output is UTF-8");
+            assert_eq!(&*made.log_type, "aws.vpc_flow", "seed {seed}: {line}");
+            for cell in cells.iter().filter(|cell| *cell != "-") {
+                assert!(output.contains(cell.as_str()), "{cell} is lost, seed {seed}: {line}\n{output}");
+            }
+        }
+    }
+
+    /// A time that lies ahead of the arrival is told, up to the tolerance it is not, and it is never altered.
+    #[test]
+    fn times_in_the_future() {
+        let mut normalizer = Normalizer::new(mappings());
+        let arrival_ms = 1_725_469_236_000;
+        let ahead_ms = i64::try_from(CLOCK_AHEAD_MAX.as_millis()).expect("it is short");
+        for (time_ms, is_told) in
+            [(arrival_ms - 1, false), (arrival_ms + ahead_ms, false), (arrival_ms + ahead_ms + 1, true)]
+        {
+            let mut context = Context::default();
+            context.set(Field::Arrival, &arrival_ms.to_string());
+            let body = format!(r#"{{"mark":1,"e":{time_ms}}}"#);
+            let mut out = Vec::new();
+            let event = Event { index: 0, body: body.as_bytes(), form: Form::Json, context: &context };
+            let made = normalizer.normalize(&event, &digest(body.as_bytes()), &mut out);
+            assert_eq!(made.complaints.contains(Complaint::TimeInFuture), is_told, "{time_ms}");
+            assert_eq!(made.time_ms, time_ms);
+        }
     }
 
     /// The explanation counts every leaf of the event once, and names the rule and the place behind each target.

@@ -7,7 +7,7 @@ mod fan_out;
 mod standstill;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +39,8 @@ struct Reading {
     stop: Stop,
     meter: Arc<SourceMeter>,
     source: JoinHandle<Result<(), Error>>,
+    /// What the table's process has locked.
+    lock: Option<PathBuf>,
 }
 
 impl Reading {
@@ -49,7 +51,9 @@ impl Reading {
 
     async fn with_budget(fake: &FakeKinesis, checkpoints: &Path, options: Value, budget: Budget) -> Self {
         let source = KinesisSource::new(&Arc::from("findings"), all_options(fake, checkpoints, &options));
-        Self::of(source.configured(sdk_config(fake).await), budget)
+        let mut lock = checkpoints.as_os_str().to_owned();
+        lock.push(".lock");
+        Self { lock: Some(lock.into()), ..Self::of(source.configured(sdk_config(fake).await), budget) }
     }
 
     /// Runs this source.
@@ -58,7 +62,7 @@ impl Reading {
         let (stop, shutdown) = shutdown::channel();
         let meter = source.meter();
         let source = tokio::spawn(source.run(Intake::new(sender, budget.clone()), shutdown));
-        Self { chunks, budget, stop, meter, source }
+        Self { chunks, budget, stop, meter, source, lock: None }
     }
 
     /// What is measured of a shard.
@@ -104,6 +108,10 @@ impl Reading {
     async fn kill(self) {
         self.source.abort();
         assert!(self.source.await.unwrap_err().is_cancelled());
+        // Its process lives on, and a write that was under way lets go of the lock when it is done.
+        if let Some(lock) = self.lock {
+            tokio::task::spawn_blocking(move || std::fs::File::open(lock).unwrap().lock().unwrap()).await.unwrap();
+        }
     }
 }
 
@@ -157,7 +165,7 @@ fn settle(chunk: Chunk, outcome: Outcome) {
     chunk.receipt.settle(outcome);
 }
 
-fn checkpoints() -> (TempDir, std::path::PathBuf) {
+fn checkpoints() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("checkpoints.json");
     (directory, file)

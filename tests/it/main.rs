@@ -17,4 +17,6 @@ mod fakes;
 mod house;
 mod kinesis;
 mod lanes;
+mod leases;
 mod splunk_hec;
+mod takeover;

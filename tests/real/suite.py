@@ -11,13 +11,16 @@ import time
 import traceback
 from pathlib import Path
 
+import fan_out
+import leases
 import resharding
+import schema
 import subscription
 from report import Report, print_table
 from servers import Failure
 
 # The bound for the whole suite, with room for the installation of its parts.
-SUITE_SECONDS = 480
+SUITE_SECONDS = 720
 
 
 def main() -> int:
@@ -42,7 +45,10 @@ def main() -> int:
     directory = Path(tempfile.mkdtemp(prefix="run-", dir=args.directory.resolve()))
     scenarios = [
         ("resharding", lambda place, report: resharding.run(binary, args.node, args.kinesis_local, place, report)),
+        ("fan_out", lambda place, report: fan_out.run(binary, args.node, args.kinesis_local, place, report)),
+        ("leases", lambda place, report: leases.run(binary, args.node, args.kinesis_local, place, report)),
         ("subscription", lambda place, report: subscription.run(binary, place, report)),
+        ("schema", lambda place, report: schema.run(binary, place, report)),
     ]
     reports = [play(name, scenario, directory / name) for name, scenario in scenarios]
     print_table(reports)

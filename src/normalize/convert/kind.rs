@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use jiff::tz::TimeZone;
+
 use super::super::json;
 use super::super::mapping::ast::Kind;
 use super::super::tape::Scalar;
@@ -30,6 +32,8 @@ pub(in super::super) enum Type {
     Email,
     Uuid,
     Timestamp,
+    /// A time as text.
+    Date,
     Integer {
         min: i64,
         max: i64,
@@ -46,6 +50,7 @@ impl Type {
             // What fits is looked at when it is written.
             Self::Text { .. } | Self::Ip | Self::Mac | Self::Email | Self::Uuid => Kind::String,
             Self::Timestamp => Kind::Timestamp,
+            Self::Date => Kind::Date,
             Self::Integer { .. } => Kind::Integer,
             Self::Float => Kind::Float,
             Self::Boolean => Kind::Boolean,
@@ -86,21 +91,27 @@ impl Fitted {
 
 /// Converts a leaf; `None` where it does not convert. The flag says that the result holds less than the leaf.
 pub(in super::super) fn convert(scalar: Scalar<'_>, kind: Kind) -> Option<(Value<'_>, bool)> {
+    convert_in(scalar, kind, &TimeZone::UTC)
+}
+
+/// As [`convert`]; a time that is written without a zone is one of this zone.
+pub(in super::super) fn convert_in<'v>(scalar: Scalar<'v>, kind: Kind, zone: &TimeZone) -> Option<(Value<'v>, bool)> {
     let whole = |scalar| Some((Value::Scalar(scalar), false));
     match (kind, scalar) {
-        (Kind::Timestamp, scalar) => {
+        (Kind::Integer | Kind::Date, Scalar::Integer(_))
+        | (Kind::Float, Scalar::Integer(_) | Scalar::Unsigned(_) | Scalar::Float(_))
+        | (Kind::Boolean, Scalar::Boolean(_))
+        | (Kind::String | Kind::Json, _) => whole(scalar),
+        (Kind::Timestamp | Kind::Date | Kind::Utc, scalar) => {
+            let zone = if kind == Kind::Utc { &TimeZone::UTC } else { zone };
             let instant = match scalar {
-                Scalar::Text(text) => time::parse(text)?,
+                Scalar::Text(text) => time::parse(text, zone)?,
                 Scalar::Integer(number) => time::from_integer(number),
                 Scalar::Float(number) => time::from_float(number)?,
                 Scalar::Unsigned(_) | Scalar::Boolean(_) => return None,
             };
             Some((Value::Scalar(Scalar::Integer(instant.ms)), instant.cut))
         }
-        (Kind::Integer, Scalar::Integer(_))
-        | (Kind::Float, Scalar::Integer(_) | Scalar::Unsigned(_) | Scalar::Float(_))
-        | (Kind::Boolean, Scalar::Boolean(_))
-        | (Kind::String | Kind::Json, _) => whole(scalar),
         (Kind::Integer, Scalar::Text(text)) => {
             let text = text.trim();
             if let Ok(number) = text.parse() {
@@ -140,6 +151,10 @@ pub(in super::super) fn fit(value: &Value<'_>, target: Type, out: &mut Vec<u8>) 
             json::push_i64(out, *number);
             Some(Fitted { fit: Fit::Number, number: *number })
         }
+        (Type::Date, Value::Scalar(Scalar::Integer(number))) => {
+            time::push(*number, out);
+            Some(Fitted { fit: Fit::Number, number: *number })
+        }
         (Type::Float, Value::Scalar(scalar @ (Scalar::Integer(_) | Scalar::Unsigned(_) | Scalar::Float(_))))
         | (Type::Boolean, Value::Scalar(scalar @ Scalar::Boolean(_)))
         | (Type::Json, Value::Scalar(scalar)) => {
@@ -161,7 +176,7 @@ pub(in super::super) fn fit_text(text: &str, target: Type, out: &mut Vec<u8>) ->
         Type::Mac => is_mac(text),
         Type::Email => is_email(text),
         Type::Uuid => is_uuid(text),
-        Type::Timestamp | Type::Integer { .. } | Type::Float | Type::Boolean => false,
+        Type::Timestamp | Type::Date | Type::Integer { .. } | Type::Float | Type::Boolean => false,
     };
     if fits {
         json::push_string(out, text);

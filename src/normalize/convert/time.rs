@@ -1,5 +1,8 @@
 //! Points in time, in every spelling AWS uses (and those of RFC 2822), to milliseconds since 1970.
 
+use jiff::Timestamp;
+use jiff::tz::{Offset, TimeZone};
+
 /// A point in time, and whether digits finer than a millisecond were cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) struct Instant {
@@ -9,16 +12,61 @@ pub(in super::super) struct Instant {
 
 const DAY_MS: i64 = 86_400_000;
 
-/// Reads a text.
-pub(super) fn parse(text: &str) -> Option<Instant> {
+/// The milliseconds of the years 0 to 9999, which have four digits.
+const SPELLABLE_MS: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
+
+/// Appends a time as a JSON string, RFC 3339 in UTC with milliseconds; as the number of milliseconds where the year has no
+/// four digits.
+pub(in super::super) fn push(ms: i64, out: &mut Vec<u8>) {
+    if !SPELLABLE_MS.contains(&ms) {
+        return super::super::json::push_i64(out, ms);
+    }
+    let (year, month, day) = civil(ms.div_euclid(DAY_MS));
+    let of_day = ms.rem_euclid(DAY_MS);
+    let clock = [of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1_000 % 60];
+    out.push(b'"');
+    push_digits(year, 4, out);
+    for (mark, number) in [(b'-', month), (b'-', day), (b'T', clock[0]), (b':', clock[1]), (b':', clock[2])] {
+        out.push(mark);
+        push_digits(number, 2, out);
+    }
+    out.push(b'.');
+    push_digits(of_day % 1_000, 3, out);
+    out.extend_from_slice(b"Z\"");
+}
+
+fn push_digits(number: i64, width: u32, out: &mut Vec<u8>) {
+    for place in (0..width).rev() {
+        let digit = number / 10_i64.pow(place) % 10;
+        out.push(b'0'.saturating_add(u8::try_from(digit).unwrap_or(0)));
+    }
+}
+
+/// Year, month and day of a number of days since 1970, by counting from the first of March of the year 0, so that the
+/// leap day is a year's last.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let of_era = days.rem_euclid(146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
+}
+
+/// Reads a text. A date and time without a zone are those of clocks in `zone`; where these were put back an hour, the first
+/// of the two is meant, and where they were put forward, so is the time. A date alone begins in UTC.
+pub(super) fn parse(text: &str, zone: &TimeZone) -> Option<Instant> {
     let text = text.trim();
     let first = *text.as_bytes().first()?;
     if first.is_ascii_digit() || first == b'-' {
-        iso(text).or_else(|| decimal(text)).or_else(|| access_log(text))
+        iso(text, zone).or_else(|| decimal(text)).or_else(|| access_log(text, zone))
     } else if first == b'[' {
-        access_log(text.trim_start_matches('[').trim_end_matches(']'))
+        access_log(text.trim_start_matches('[').trim_end_matches(']'), zone)
     } else {
-        unix_date(text).or_else(|| java_short(text)).or_else(|| rfc2822(text))
+        unix_date(text).or_else(|| java_short(text, zone)).or_else(|| rfc2822(text))
     }
 }
 
@@ -80,9 +128,9 @@ fn fraction_ms(digits: &str) -> Option<(i64, bool)> {
     Some((ms, cut))
 }
 
-/// `2024-09-04T17:00:36.951Z` with `T` or a blank, any fraction, `Z`, `+00:00`, `+0000`, `+00` or no zone (UTC); or the
+/// `2024-09-04T17:00:36.951Z` with `T`, a blank or a tab, any fraction, `Z`, `+00:00`, `+0000`, `+00` or no zone; or the
 /// date alone.
-fn iso(text: &str) -> Option<Instant> {
+fn iso(text: &str, zone: &TimeZone) -> Option<Instant> {
     let bytes = text.as_bytes();
     let year = digits(bytes.get(..4)?)?;
     if bytes.get(4) != Some(&b'-') || bytes.get(7) != Some(&b'-') {
@@ -90,7 +138,7 @@ fn iso(text: &str) -> Option<Instant> {
     }
     let date = date_ms(year, digits(bytes.get(5..7)?)?, digits(bytes.get(8..10)?)?)?;
     let Some(separator) = bytes.get(10) else { return Some(Instant { ms: date, cut: false }) };
-    if !matches!(separator, b'T' | b't' | b' ') || bytes.get(13) != Some(&b':') {
+    if !matches!(separator, b'T' | b't' | b' ' | b'\t') || bytes.get(13) != Some(&b':') {
         return None;
     }
     let hour = digits(bytes.get(11..13)?)?;
@@ -100,7 +148,7 @@ fn iso(text: &str) -> Option<Instant> {
     } else {
         (0, text.get(16..)?)
     };
-    let (fraction, zone) = match rest.strip_prefix(['.', ',']) {
+    let (fraction, offset) = match rest.strip_prefix(['.', ',']) {
         Some(rest) => {
             let length = rest.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
             rest.split_at_checked(length).filter(|(digits, _)| !digits.is_empty())?
@@ -108,8 +156,8 @@ fn iso(text: &str) -> Option<Instant> {
         None => ("", rest),
     };
     let (fraction, cut) = fraction_ms(fraction)?;
-    let ms = date + clock_ms(hour, minute, second)? + fraction - zone_ms(zone.trim_start())?;
-    Some(Instant { ms, cut })
+    let clocks = date + clock_ms(hour, minute, second)? + fraction;
+    Some(Instant { ms: at_offset(clocks, offset.trim_start(), zone)?, cut })
 }
 
 /// `Wed Sep 04 16:59:44.356 UTC 2024`, with or without the fraction.
@@ -121,11 +169,11 @@ fn unix_date(text: &str) -> Option<Instant> {
         return None;
     }
     let (time, cut) = clock_text(clock)?;
-    Some(Instant { ms: date_ms(year, month, day)? + time - zone_ms(zone)?, cut })
+    Some(Instant { ms: date_ms(year, month, day)? + time - offset_ms(zone)?, cut })
 }
 
 /// `Mar 20, 2023, 6:08:05 PM`; a narrow no-break space may stand before the last word.
-fn java_short(text: &str) -> Option<Instant> {
+fn java_short(text: &str, zone: &TimeZone) -> Option<Instant> {
     let mut words =
         text.split(|character: char| character.is_whitespace() || character == ',').filter(|word| !word.is_empty());
     let (month, day, year) = (month(words.next()?)?, number(words.next()?)?, number(words.next()?)?);
@@ -140,17 +188,18 @@ fn java_short(text: &str) -> Option<Instant> {
         _ => return None,
     };
     words.next().is_none().then_some(())?;
-    Some(Instant { ms: date_ms(year, month, day)? + time, cut })
+    Some(Instant { ms: in_zone(date_ms(year, month, day)? + time, zone)?, cut })
 }
 
 /// `06/Feb/2019:00:00:38 +0000`
-fn access_log(text: &str) -> Option<Instant> {
+fn access_log(text: &str, zone: &TimeZone) -> Option<Instant> {
     let (day, rest) = text.split_once('/')?;
     let (name, rest) = rest.split_once('/')?;
     let (year, rest) = rest.split_once(':')?;
-    let (clock, zone) = rest.split_once(' ').unwrap_or((rest, ""));
+    let (clock, offset) = rest.split_once(' ').unwrap_or((rest, ""));
     let (time, cut) = clock_text(clock)?;
-    Some(Instant { ms: date_ms(number(year)?, month(name)?, number(day)?)? + time - zone_ms(zone)?, cut })
+    let clocks = date_ms(number(year)?, month(name)?, number(day)?)? + time;
+    Some(Instant { ms: at_offset(clocks, offset, zone)?, cut })
 }
 
 fn rfc2822(text: &str) -> Option<Instant> {
@@ -173,13 +222,26 @@ fn clock_ms(hour: i64, minute: i64, second: i64) -> Option<i64> {
     (hour < 24 && minute < 60 && second <= 60).then_some(((hour * 60 + minute) * 60 + second) * 1_000)
 }
 
-/// Milliseconds that the zone is ahead of UTC.
-fn zone_ms(zone: &str) -> Option<i64> {
-    let (sign, rest) = match zone.as_bytes().first() {
-        None => return Some(0),
-        Some(b'+') => (1, zone.get(1..)?),
-        Some(b'-') => (-1, zone.get(1..)?),
-        Some(_) => return matches!(zone, "Z" | "z" | "UTC" | "GMT").then_some(0),
+/// The point in time at which clocks show this, at the offset that is written, or in the zone where none is.
+fn at_offset(clocks_ms: i64, offset: &str, zone: &TimeZone) -> Option<i64> {
+    if offset.is_empty() { in_zone(clocks_ms, zone) } else { Some(clocks_ms - offset_ms(offset)?) }
+}
+
+/// The point in time at which clocks in the zone show this.
+fn in_zone(clocks_ms: i64, zone: &TimeZone) -> Option<i64> {
+    if *zone == TimeZone::UTC {
+        return Some(clocks_ms);
+    }
+    let clocks = Offset::UTC.to_datetime(Timestamp::from_millisecond(clocks_ms).ok()?);
+    Some(zone.to_ambiguous_timestamp(clocks).compatible().ok()?.as_millisecond())
+}
+
+/// Milliseconds that an offset or the name of one is ahead of UTC.
+fn offset_ms(zone: &str) -> Option<i64> {
+    let (sign, rest) = match zone.as_bytes().first()? {
+        b'+' => (1, zone.get(1..)?),
+        b'-' => (-1, zone.get(1..)?),
+        _ => return matches!(zone, "Z" | "z" | "UTC" | "GMT").then_some(0),
     };
     let bytes = rest.as_bytes();
     let minutes = match bytes.len() {
@@ -246,6 +308,7 @@ mod tests {
             ("2018-07-02T22:23:00.186641Z", Some((1_530_570_180_186, true))),
             ("2017-04-18T00:21:12.059000", Some((1_492_474_872_059, false))),
             ("2017-01-02 19:54:00.644000", Some((1_483_386_840_644, false))),
+            ("2024-09-04\t17:00:36", Some((1_725_469_236_000, false))),
             ("2024-02-29", Some((1_709_164_800_000, false))),
             ("2023-02-29", None),
             ("Wed Sep 04 16:59:44.356 UTC 2024", Some((1_725_469_184_356, false))),
@@ -267,8 +330,34 @@ mod tests {
             ("2024\u{e9}09", None),
         ];
         for (text, expected) in table {
-            assert_eq!(parse(text), expected.map(|(ms, cut)| Instant { ms, cut }), "{text}");
+            assert_eq!(parse(text, &TimeZone::UTC), expected.map(|(ms, cut)| Instant { ms, cut }), "{text}");
         }
+    }
+
+    /// Guards that a zone holds for what is written without one and for nothing else, also where clocks are changed.
+    #[test]
+    fn times_without_a_zone() {
+        let berlin = TimeZone::get("Europe/Berlin").expect("the database is in the program");
+        let table = [
+            ("2024-09-04T19:00:36", 1_725_469_236_000),
+            ("2024-09-04 19:00:36.951", 1_725_469_236_951),
+            ("2024-09-04T17:00:36Z", 1_725_469_236_000),
+            ("2024-09-04T17:00:36+0000", 1_725_469_236_000),
+            ("2024-01-01T01:00:00", 1_704_067_200_000),
+            ("Mar 20, 2023, 7:08:05 PM", 1_679_335_685_000),
+            ("06/Feb/2019:01:00:38", 1_549_411_238_000),
+            ("06/Feb/2019:00:00:38 +0000", 1_549_411_238_000),
+            ("Wed Sep 04 16:59:44.356 UTC 2024", 1_725_469_184_356),
+            ("1631047050", 1_631_047_050_000),
+            ("2024-02-29", 1_709_164_800_000),
+            // Twice, and never.
+            ("2024-10-27T02:30:00", 1_729_989_000_000),
+            ("2024-03-31T02:30:00", 1_711_848_600_000),
+        ];
+        for (text, ms) in table {
+            assert_eq!(parse(text, &berlin), Some(Instant { ms, cut: false }), "{text}");
+        }
+        assert_eq!(parse("9999-12-31T23:59:59", &TimeZone::get("America/New_York").expect("a zone")), None);
     }
 
     /// Guards the magnitude guess at its edges, and seconds with a fraction as a float.

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::ast::{At, Base, Body, Case, Ignore, Keys, Mapping, Match, Origin, Parse, Path, Split, Test, Text};
+use super::super::Projection;
+use super::ast::{
+    At, Base, Body, Case, Ignore, Keys, Mapping, Match, Origin, Parse, Path, SiemNames, Split, Test, Text,
+};
 use super::document::{Member, Node, Table, Value};
 use super::error::Error;
 use super::reader::Reader;
@@ -41,8 +44,17 @@ pub(super) struct PartPlaces {
 
 /// The log type that a file says it maps, without reading the rest of it.
 pub(super) fn log_type(file: &Table) -> Option<&str> {
+    head_text(file, "log_type")
+}
+
+/// The vocabulary that a file says it projects to, without reading the rest of it.
+pub(super) fn projection(file: &Table) -> Option<&str> {
+    head_text(file, "projection")
+}
+
+fn head_text<'f>(file: &'f Table, key: &str) -> Option<&'f str> {
     match &file.get("mapping")?.node.value {
-        Value::Table(head) => match &head.get("log_type")?.node.value {
+        Value::Table(head) => match &head.get(key)?.node.value {
             Value::Text(text) => Some(text),
             _ => None,
         },
@@ -71,6 +83,8 @@ pub(super) fn common_errors(common: &Table) -> Vec<Error> {
 /// What `[mapping]` says.
 pub(super) struct Head {
     log_type: Arc<str>,
+    projection: Option<Projection>,
+    names: SiemNames,
     version: Option<String>,
     /// Where `log_type` stands.
     pub(super) at: At,
@@ -106,6 +120,8 @@ impl Reader {
         }
         let mapping = Mapping {
             log_type: head.log_type,
+            projection: head.projection,
+            names: head.names,
             version: head.version,
             keys: head.keys,
             matches,
@@ -123,7 +139,9 @@ impl Reader {
 
     fn head(&mut self, member: &Member) -> Option<Head> {
         let table = self.table(&member.node, "`[mapping]`")?;
-        self.known(table, "`[mapping]`", &["log_type", "version", "class", "profiles", "keys", "ignore"]);
+        let legal =
+            ["log_type", "version", "projection", "sourcetype", "dataset", "class", "profiles", "keys", "ignore"];
+        self.known(table, "`[mapping]`", &legal);
         let class = table.get("class").and_then(|member| {
             let class = self.word(&member.node, "`class`")?;
             Some((class.to_owned(), member.node.at.clone()))
@@ -134,6 +152,14 @@ impl Reader {
             self.choice(&member.node, "`keys`", &[("exact", Keys::Exact), ("any_initial", Keys::AnyInitial)])
         });
         let ignores = self.ignores(table);
+        if let Some(member) = table.get("projection") {
+            return self.projection_head(table, member, version, class, profiles, ignores);
+        }
+        let mut name = |key: &str| {
+            let member = table.get(key)?;
+            self.word(&member.node, &format!("`{key}`")).map(str::to_owned)
+        };
+        let names = SiemNames { sourcetype: name("sourcetype"), dataset: name("dataset") };
         let member = self.required(table, "log_type", "`[mapping]`", &member.at)?;
         let log_type = self.word(&member.node, "`log_type`")?;
         let lawful = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'.';
@@ -142,7 +168,38 @@ impl Reader {
             return None;
         }
         let at = member.node.at.clone();
-        Some(Head { log_type: log_type.into(), version, at, class, profiles, keys: keys.unwrap_or_default(), ignores })
+        let keys = keys.unwrap_or_default();
+        Some(Head { log_type: log_type.into(), projection: None, names, version, at, class, profiles, keys, ignores })
+    }
+
+    /// The head of a projection, which reads OCSF and is no log type.
+    fn projection_head(
+        &mut self,
+        table: &Table,
+        member: &Member,
+        version: Option<String>,
+        class: Option<(String, At)>,
+        profiles: Vec<(String, At)>,
+        ignores: Vec<Ignore>,
+    ) -> Option<Head> {
+        let choices = Projection::ALL.map(|projection| (projection.name(), projection));
+        let projection = self.choice(&member.node, "`projection`", &choices)?;
+        for key in ["log_type", "sourcetype", "dataset", "keys"] {
+            if let Some(member) = table.get(key) {
+                self.report(&member.at, format!("`{key}` belongs to a log type, and this is a projection"));
+            }
+        }
+        Some(Head {
+            log_type: projection.name().into(),
+            projection: Some(projection),
+            names: SiemNames::default(),
+            version,
+            at: member.node.at.clone(),
+            class,
+            profiles,
+            keys: Keys::Exact,
+            ignores,
+        })
     }
 
     /// The profiles a table names, and their places.
@@ -219,15 +276,21 @@ impl Reader {
     }
 
     fn text_form(&mut self, member: &Member) -> Option<Text> {
-        const SPLITS: [(&str, Split); 4] =
-            [("space", Split::Space), ("tab", Split::Tab), ("comma", Split::Comma), ("quoted", Split::Quoted)];
+        const SPLITS: [(&str, Split); 5] = [
+            ("space", Split::Space),
+            ("tab", Split::Tab),
+            ("comma", Split::Comma),
+            ("quoted", Split::Quoted),
+            ("line", Split::Line),
+        ];
         let table = self.table(&member.node, "`[text]`")?;
-        self.known(table, "`[text]`", &["split", "columns", "absent", "header"]);
+        self.known(table, "`[text]`", &["split", "columns", "absent", "header", "json"]);
         let split = self.required(table, "split", "`[text]`", &member.at);
         let split = split.and_then(|member| self.choice(&member.node, "`split`", &SPLITS));
         let columns = table.get("columns").and_then(|member| self.words(&member.node, "`columns`"));
         let columns: Vec<String> = columns.unwrap_or_default().into_iter().map(str::to_owned).collect();
-        let repeated = columns.iter().enumerate().find(|(place, name)| columns.iter().take(*place).any(|c| c == *name));
+        let names: Vec<&str> = columns.iter().flat_map(|name| name.split([' ', ':'])).collect();
+        let repeated = names.iter().enumerate().find(|(place, name)| names.iter().take(*place).any(|c| c == *name));
         if let (Some((_, name)), Some(member)) = (repeated, table.get("columns")) {
             self.report(&member.node.at, format!("`columns` names `{name}` twice"));
         }
@@ -236,13 +299,18 @@ impl Reader {
             let header = self.table(&member.node, "`header`")?;
             self.known(header, "`header`", &["starts"]);
             let starts = self.required(header, "starts", "`header`", &member.node.at)?;
-            self.word(&starts.node, "`starts`").map(str::to_owned)
+            match starts.node.value {
+                Value::Text(_) => self.word(&starts.node, "`starts`").map(|word| vec![word]),
+                _ => self.words(&starts.node, "`starts`"),
+            }
         });
+        let takes_json = table.get("json").and_then(|member| self.boolean(&member.node, "`json`")).unwrap_or(false);
         if columns.is_empty() && header_starts.is_none() {
             self.report(&member.at, "`[text]` names no columns: it wants `columns` or `header`");
         }
         let absent = absent.unwrap_or_default().into_iter().map(str::to_owned).collect();
-        Some(Text { split: split?, columns, absent, header_starts })
+        let header_starts = header_starts.unwrap_or_default().into_iter().map(str::to_owned).collect();
+        Some(Text { split: split?, columns, absent, header_starts, takes_json })
     }
 
     fn parts(&mut self, file: &Table) -> (BTreeMap<String, Body>, BTreeMap<String, PartPlaces>) {

@@ -31,7 +31,7 @@ fn all<'m>(mappings: &[&'m Mapping]) -> Vec<Tie<'m>> {
     for (place, later) in mappings.iter().enumerate() {
         for earlier in mappings.iter().take(place) {
             // Lines of text and JSON documents are never one event.
-            if earlier.text.is_some() != later.text.is_some() {
+            if !share_a_form(earlier, later) {
                 continue;
             }
             let keys = if earlier.keys == later.keys { earlier.keys } else { Keys::AnyInitial };
@@ -43,6 +43,12 @@ fn all<'m>(mappings: &[&'m Mapping]) -> Vec<Tie<'m>> {
         }
     }
     ties
+}
+
+/// Whether an event may come in a form that both mappings read.
+fn share_a_form(left: &Mapping, right: &Mapping) -> bool {
+    let takes_json = |mapping: &Mapping| mapping.text.as_ref().is_none_or(|text| text.takes_json);
+    (left.text.is_some() && right.text.is_some()) || (takes_json(left) && takes_json(right))
 }
 
 /// All pairs of matches of equally many conditions.

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::super::convert::{self, Fitted, Type, Value, convert, fit, fit_text, text_equals, with_text};
+use super::super::convert::{self, Fitted, Type, Value, convert, convert_in, fit, fit_text, text_equals, with_text};
 use super::super::explain::Trace;
 use super::super::json::{push_hex, push_i64, push_string};
 use super::super::mapping::ast::{Constant, Cut, Kind};
@@ -66,7 +66,7 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
         let mut has_word = false;
         let value = match &rule.map {
             None => {
-                let (value, cut) = convert(source, rule.kind.unwrap_or(leaf.takes.kind()))?;
+                let (value, cut) = convert_in(source, rule.kind.unwrap_or(leaf.takes.kind()), &self.plan.zone)?;
                 lossy |= cut;
                 value
             }
@@ -195,7 +195,7 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
         };
         let value = match &rule.map {
             Some(Map::Enum(words)) => Value::Scalar(scalar_of(look_up(words, source)?)),
-            _ => convert(source, rule.kind.unwrap_or(leaf.takes.kind()))?.0,
+            _ => convert_in(source, rule.kind.unwrap_or(leaf.takes.kind()), &self.plan.zone)?.0,
         };
         let fitted = self.fit(&value, leaf)?;
         self.trace.wrote(rule.id, &leaf.target, &self.buffers.indices, None);

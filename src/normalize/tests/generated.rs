@@ -136,7 +136,8 @@ impl Maker {
     }
 
     fn line(&mut self, line: &str) -> String {
-        let mut cells: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let separator = if line.contains('\t') { "\t" } else { " " };
+        let mut cells: Vec<String> = line.split(separator).map(str::to_owned).collect();
         for _ in 0..self.random.usize(1..4) {
             let place = self.random.usize(0..cells.len());
             cells[place] = match self.random.u32(0..6) {
@@ -147,7 +148,7 @@ impl Maker {
                 _ => self.mark(),
             };
         }
-        cells.join(" ")
+        cells.join(separator)
     }
 }
 

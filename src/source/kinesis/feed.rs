@@ -39,9 +39,19 @@ pub struct Feed {
 #[derive(Debug)]
 enum Way {
     /// By calls for them, with an iterator where one is at hand.
-    Polling { iterator: Option<String> },
+    Polling {
+        iterator: Option<String>,
+        /// The iterator has failed once, and a second time it is given up.
+        is_doubtful: bool,
+    },
     /// By subscriptions of this consumer, each renewed after so long.
-    FanOut { consumer_arn: Arc<str>, renewal: Duration, subscription: Option<Box<Subscription>> },
+    FanOut {
+        consumer_arn: Arc<str>,
+        renewal: Duration,
+        subscription: Option<Box<Subscription>>,
+        /// The last event said that the shard was read to its tip.
+        is_at_tip: bool,
+    },
 }
 
 /// What one step brought.
@@ -83,13 +93,20 @@ impl Feed {
     /// A feed by polling.
     #[must_use]
     pub fn polling(service: Service, shard: Arc<str>, stage: Stage) -> Self {
-        Self { service, shard, way: Way::Polling { iterator: None }, stage }
+        Self { service, shard, way: Way::Polling { iterator: None, is_doubtful: false }, stage }
     }
 
     /// A feed by subscriptions of this consumer.
     #[must_use]
     pub fn fan_out(service: Service, shard: Arc<str>, stage: Stage, consumer_arn: Arc<str>, renewal: Duration) -> Self {
-        Self { service, shard, way: Way::FanOut { consumer_arn, renewal, subscription: None }, stage }
+        let way = Way::FanOut { consumer_arn, renewal, subscription: None, is_at_tip: false };
+        Self { service, shard, way, stage }
+    }
+
+    /// Says whether the records come by asking for them.
+    #[must_use]
+    pub const fn is_polling(&self) -> bool {
+        matches!(self.way, Way::Polling { .. })
     }
 
     /// Ends the subscription, if there is one.
@@ -113,7 +130,7 @@ impl Feed {
     }
 
     async fn poll(&mut self, ask: Ask, account: &Account, from: &From) -> Result<Brought, Trouble> {
-        let Way::Polling { iterator: kept } = &mut self.way else { return Err(other_way()) };
+        let Way::Polling { iterator: kept, is_doubtful } = &mut self.way else { return Err(other_way()) };
         sleep_until(ask.at).await;
         self.stage.waits_for_memory(true);
         let mut charge = account.admit(ask.bytes).await;
@@ -129,13 +146,17 @@ impl Feed {
         let fetched = match self.service.records(&iterator, ask.records_max).await {
             Ok(fetched) => fetched,
             Err(trouble) => {
-                // An iterator that the service cannot read may also come back as a bare 500: a new one costs one call.
-                if matches!(trouble, Trouble::Throttled(_) | Trouble::Forbidden(_)) {
+                // An iterator that the service cannot read may also come back as a bare 500.
+                let is_doubted = matches!(trouble, Trouble::Disturbed(_));
+                let is_known = matches!(trouble, Trouble::Throttled(_) | Trouble::Forbidden(_));
+                if is_known || is_doubted && !*is_doubtful {
                     *kept = Some(iterator);
                 }
+                *is_doubtful = is_doubted;
                 return Err(trouble);
             }
         };
+        let was_doubtful = std::mem::take(is_doubtful);
         let end = match fetched.next_iterator {
             Some(iterator) => {
                 *kept = Some(iterator);
@@ -146,6 +167,8 @@ impl Feed {
             // stream says that the shard is closed: a broken answer must not end a shard that has records.
             None if fetched.behind.is_some() && is_closed(&self.service, &self.shard).await? => Some(Vec::new()),
             None => {
+                *is_doubtful = true;
+                *kept = Some(iterator).filter(|_| !was_doubtful);
                 let words = format!("GetRecords on {}: neither an iterator nor the end of the shard", self.shard);
                 return Err(Trouble::Garbage(words));
             }
@@ -156,7 +179,9 @@ impl Feed {
     }
 
     async fn listen(&mut self, ask: Ask, account: &Account, from: &From) -> Result<Brought, Trouble> {
-        let Way::FanOut { consumer_arn, renewal, subscription: kept } = &mut self.way else { return Err(other_way()) };
+        let Way::FanOut { consumer_arn, renewal, subscription: kept, is_at_tip } = &mut self.way else {
+            return Err(other_way());
+        };
         self.stage.waits_for_memory(true);
         let mut admitted = Box::pin(account.admit(EVENT_BYTES));
         let mut charge = if let Ok(charge) = timeout(UNREAD_MAX, &mut admitted).await {
@@ -171,7 +196,15 @@ impl Feed {
             let subscribing = self.service.subscribe(consumer_arn, &self.shard, from);
             let answer = timeout(SUBSCRIBE_TIMEOUT, subscribing).await;
             let no_answer = || Err(Trouble::Disturbed("SubscribeToShard: no answer".to_owned()));
-            *kept = Some(Box::new(answer.unwrap_or_else(|_| no_answer())?));
+            let subscription = match answer.unwrap_or_else(|_| no_answer()) {
+                // It is the shard that is not there, or the consumer.
+                Err(Trouble::Missing(words)) if is_listed(&self.service, &self.shard).await? => {
+                    let remedy = "was it deregistered? A restart registers it anew";
+                    return Err(Trouble::Disturbed(format!("{words} ({remedy})")));
+                }
+                answer => answer?,
+            };
+            *kept = Some(Box::new(subscription));
             return Ok(Brought { is_new_subscription: true, ..Brought::of(Vec::new(), charge, now_ms()) });
         };
         let renew_at = subscription.made_at() + *renewal;
@@ -183,10 +216,16 @@ impl Feed {
         let asked_ms = now_ms();
         let Some(Pushed { records, continuation, behind, children }) = pushed else {
             charge.resize(0);
+            // The service tells the end of a closed shard by an event. Where it does not, as some emulators, a shard at its tip
+            // that is listed as closed is asked for its end.
+            if *is_at_tip && is_closed(&self.service, &self.shard).await? {
+                self.way = Way::Polling { iterator: None, is_doubtful: false };
+            }
             return Ok(Brought::of(Vec::new(), charge, asked_ms));
         };
         charge.resize(bytes(&records));
         let end = (!children.is_empty()).then_some(children);
+        *is_at_tip = records.is_empty() && behind.is_zero();
         if end.is_none() && continuation.is_some() && Instant::now() < renew_at {
             *kept = Some(subscription);
         }
@@ -211,11 +250,16 @@ impl Brought {
     }
 }
 
+/// Says whether the stream lists the shard.
+async fn is_listed(service: &Service, shard: &str) -> Result<bool, Trouble> {
+    Ok(service.shards().await?.iter().any(|listed| listed.id == shard))
+}
+
 /// Says whether the stream lists the shard as closed.
 async fn is_closed(service: &Service, shard: &str) -> Result<bool, Trouble> {
     let shards = service.shards().await?;
-    match shards.iter().find(|listed| listed.shard.id == shard) {
-        Some(listed) => Ok(listed.shard.is_closed),
+    match shards.iter().find(|listed| listed.id == shard) {
+        Some(listed) => Ok(listed.is_closed),
         None => Err(Trouble::Missing(format!("shard {shard} is no longer listed"))),
     }
 }

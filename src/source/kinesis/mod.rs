@@ -13,10 +13,12 @@ mod consumer;
 mod feed;
 mod options;
 mod pace;
+mod permissions;
 mod reader;
 mod service;
 mod shards;
 mod source;
+mod standing;
 mod stream;
 mod subscription;
 #[cfg(test)]
@@ -25,6 +27,8 @@ mod trouble;
 mod watch;
 
 pub use options::{KinesisOptions, Mode, StartAt};
-pub use source::{Error, KinesisSource};
+pub use permissions::{Policy, policies};
+pub use source::{Error, KinesisSource, vanishing_files};
+pub use standing::{Reset, ResetError, ShardStanding, State, Step, StreamStanding, plan_reset, standing};
 pub use stream::{StreamName, Streams};
 pub use trouble::Trouble;

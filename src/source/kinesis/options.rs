@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::stream::{StreamName, Streams};
 use crate::aws::Access;
+use crate::lease::LeaseOptions;
 use crate::unit::{Size, Span};
 
 /// Reads all shards of one Kinesis data stream, or of several. Credentials come from the environment, as for every AWS tool.
@@ -64,6 +65,13 @@ pub struct KinesisOptions {
     /// The file that holds the checkpoints. It belongs to one process; put it where a restart does not wipe it. With several
     /// streams, each has a file with its name added. Default: `checkpoints/<name of the source>.json`.
     pub checkpoint_file: Option<PathBuf>,
+    /// The table of DynamoDB that holds leases and checkpoints, in the layout of the Kinesis Client Library: any number of
+    /// processes with the same configuration share the streams. Without it, one process reads all shards, with a
+    /// `checkpoint_file`.
+    pub lease_table: Option<String>,
+    /// How leases are shared out, and how the table looks.
+    #[serde(default)]
+    pub lease: LeaseOptions,
     /// How often a checkpoint that has moved is written.
     #[serde(default = "checkpoint_interval")]
     pub checkpoint_interval: Span,
@@ -280,6 +288,15 @@ impl StartAt {
     }
 }
 
+impl std::str::FromStr for StartAt {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let words = "write `TRIM_HORIZON`, `LATEST`, or a time with its zone such as `2026-01-31T12:00:00Z`";
+        Self::parse(text).ok_or_else(|| format!("`{text}` is no place to start: {words}"))
+    }
+}
+
 impl fmt::Display for StartAt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -293,10 +310,7 @@ impl fmt::Display for StartAt {
 impl<'de> Deserialize<'de> for StartAt {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| {
-            let words = "write `TRIM_HORIZON`, `LATEST`, or a time with its zone such as `2026-01-31T12:00:00Z`";
-            serde::de::Error::custom(format!("`{text}` is no place to start: {words}"))
-        })
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -19,7 +19,7 @@ use super::trouble::Trouble;
 use super::watch::{Arrivals, Tell, Watch, headroom_ms};
 use crate::ack::{Position, Settled, Step};
 use crate::budget::{Account, Charge};
-use crate::lease::{self, Checkpoint, LeaseTable, Shard};
+use crate::lease::{Checkpoint, Grant, Lost, Recall, Shard};
 use crate::metric::{Reason, ShardMeter, SourceMeter};
 use crate::record::Record;
 use crate::shutdown::Shutdown;
@@ -42,13 +42,16 @@ const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(20), Duration::f
 const END_SLACK_MS: i64 = 5000;
 
 /// How a reading ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum End {
-    /// The shard is closed, and everything in it is settled: its children may be read. Told with it are those that the
-    /// service named, which its list may not show yet.
-    Finished(String, Vec<Shard>),
-    /// Everything up to the end of the backfill is settled.
-    Reached(String),
+    /// The shard is closed, and everything in it is settled: its children may be read.
+    Finished(String),
+    /// Everything up to the end of the backfill is settled. The grant is kept for as long as the backfill lasts.
+    Reached(String, Box<Grant>),
+    /// Another worker asked for the shard, and reads on; what was handed on is settled.
+    HandedOver(String),
+    /// Another worker has the lease: what was handed on may come twice.
+    Lost(String),
     /// The shard is not there, or its stream is not; what was handed on is settled.
     Missing(String),
     /// It was asked to stop, or the pipeline is going down; what was handed on is settled.
@@ -57,15 +60,13 @@ pub enum End {
 
 /// What all readers of one stream share.
 #[derive(Debug)]
-pub struct Work<T> {
+pub struct Work {
     /// The name of the source.
     pub name: Arc<str>,
     /// The stream.
     pub service: Service,
     /// As they were written.
     pub options: Arc<KinesisOptions>,
-    /// Where the checkpoints go.
-    pub table: Arc<T>,
     /// What is measured.
     pub meter: Arc<SourceMeter>,
     /// How long the stream keeps its records, in milliseconds; 0 while that is not known.
@@ -75,8 +76,10 @@ pub struct Work<T> {
 }
 
 /// Reads one shard until its end, or until it is asked to stop.
-pub struct Reader<T> {
-    work: Arc<Work<T>>,
+pub struct Reader {
+    work: Arc<Work>,
+    /// The right to read the shard.
+    grant: Grant,
     /// Its id.
     shard: Arc<str>,
     opener: Opener,
@@ -135,7 +138,7 @@ struct UnderWay {
     fetching: Kept<Fetched>,
     /// The length of the next chunk, and the wait for its place.
     placing: Kept<(usize, Result<Room, Closed>)>,
-    writing: Kept<(Checkpoint, Result<(), lease::Error>)>,
+    writing: Kept<(Checkpoint, Result<(), Lost>)>,
 }
 
 /// What happened to a reader.
@@ -143,7 +146,8 @@ enum Happening {
     Settled(Settled),
     Fetched(Fetched),
     Placed(usize, Result<Room, Closed>),
-    Written(Checkpoint, Result<(), lease::Error>),
+    Written(Checkpoint, Result<(), Lost>),
+    Recalled(Recall),
     TimeToWrite,
     TimeToLook,
     Stop,
@@ -153,29 +157,28 @@ enum Happening {
 enum Over {
     Ended(Ending),
     Stopped,
+    Recalled,
+    Lost,
     Missing,
     Foreign(String),
 }
 
-impl<T: LeaseTable> Reader<T> {
-    /// A reader of a shard from its checkpoint on.
+impl Reader {
+    /// A reader of a shard that is granted, from its checkpoint on.
     #[must_use]
-    pub fn new(
-        work: &Arc<Work<T>>,
-        shard: &str,
-        hash_keys: Option<(u128, u128)>,
-        checkpoint: Checkpoint,
-        account: Account,
-    ) -> Self {
+    pub fn new(work: &Arc<Work>, grant: Grant, account: Account) -> Self {
         let options = &work.options;
-        let label = label(work, shard);
+        let (shard, checkpoint) = (Arc::clone(grant.shard()), grant.from().clone());
+        let hash_keys = grant.hash_range().map(|range| (range.start, range.end));
+        let label = label(work, &shard);
         let settled = checkpoint.position(&label);
         let now = Instant::now();
         let window = Window::new(Arc::clone(&work.name), options.window_chunks_max.max(1), settled.clone());
         let meter = work.meter.shard(&label);
         meter.measure(|state| (state.reason, state.standstill_ms) = (Reason::Moving, 0));
         Self {
-            shard: shard.into(),
+            grant,
+            shard,
             opener: Opener { shard: label, hash_keys, is_strict: options.kpl_strict },
             window,
             account: Arc::new(account),
@@ -207,34 +210,50 @@ impl<T: LeaseTable> Reader<T> {
     ///
     /// # Errors
     ///
-    /// When the checkpoint is not of this stream, or checkpoints cannot be written.
+    /// When the checkpoint is not of this stream.
     pub async fn run(mut self, intake: Intake, stop: Shutdown) -> Result<End, super::Error> {
-        let over = self.read(&intake, &stop).await?;
+        let over = self.read(&intake, &stop).await;
         // Without its intake the lanes flush, and nothing more is waited for than what is out.
         drop(intake);
         self.let_go();
-        while !self.window.is_idle() {
-            let settled = self.window.next_settled().await;
-            self.settle(settled);
-        }
         let shard = self.shard.to_string();
-        if let Over::Ended(Ending::Closed(children)) = over {
-            self.work.table.checkpoint(&shard, Checkpoint::ShardEnd).await?;
-            return Ok(End::Finished(shard, children));
+        // What is out of a lost shard comes again from another worker, and nothing here can be written.
+        while !self.window.is_idle() && !matches!(over, Over::Lost) {
+            tokio::select! {
+                settled = self.window.next_settled() => drop(self.settle(settled)),
+                () = self.grant.lost() => return Ok(self.lost()),
+            }
         }
-        if let Some(checkpoint) = self.checkpoint() {
-            self.work.table.checkpoint(&shard, checkpoint).await?;
-        }
-        match over {
-            Over::Ended(_) => Ok(End::Reached(shard)),
-            Over::Missing => Ok(End::Missing(shard)),
-            Over::Foreign(words) => Err(super::Error::Foreign(words)),
-            Over::Stopped => Ok(End::Stopped),
-        }
+        let written = match &over {
+            Over::Lost => Err(Lost),
+            Over::Ended(Ending::Closed(children)) => self.grant.finish(children.clone()).await,
+            _ => match self.checkpoint() {
+                Some(checkpoint) => self.grant.checkpoint(checkpoint).await,
+                None => Ok(()),
+            },
+        };
+        Ok(match (over, written) {
+            (Over::Foreign(words), _) => return Err(super::Error::Foreign(words)),
+            (_, Err(Lost)) | (Over::Lost, _) => self.lost(),
+            (Over::Recalled, Ok(())) => End::HandedOver(shard),
+            (Over::Ended(Ending::Closed(_)), Ok(())) => End::Finished(shard),
+            (Over::Ended(Ending::Reached), Ok(())) => End::Reached(shard, Box::new(self.grant)),
+            (Over::Missing, Ok(())) => {
+                self.grant.gone();
+                End::Missing(shard)
+            }
+            (Over::Stopped, Ok(())) => End::Stopped,
+        })
+    }
+
+    /// The meter keeps the reason until the shard is granted again.
+    fn lost(&self) -> End {
+        self.meter.measure(|state| state.reason = Reason::LeaseLost);
+        End::Lost(self.shard.to_string())
     }
 
     /// Reads until it is over; nothing is under way then but chunks that are out.
-    async fn read(&mut self, intake: &Intake, stop: &Shutdown) -> Result<Over, super::Error> {
+    async fn read(&mut self, intake: &Intake, stop: &Shutdown) -> Over {
         let mut under_way = UnderWay { fetching: None, placing: None, writing: None };
         let look_every = (self.work.options.standstill_after.0 / 4).clamp(LOOK_EVERY.0, LOOK_EVERY.1);
         let mut look_at = Instant::now();
@@ -249,6 +268,7 @@ impl<T: LeaseTable> Reader<T> {
                 biased;
                 settled = self.window.next_settled() => Happening::Settled(settled),
                 () = stop.requested() => Happening::Stop,
+                recall = self.grant.recalled() => Happening::Recalled(recall),
                 (checkpoint, result) = kept(&mut under_way.writing) => Happening::Written(checkpoint, result),
                 () = sleep_until(write_at), if may_write => Happening::TimeToWrite,
                 () = sleep_until(look_at) => Happening::TimeToLook,
@@ -264,6 +284,7 @@ impl<T: LeaseTable> Reader<T> {
                 Happening::Fetched(fetched) => {
                     under_way.fetching = None;
                     let (feed, result) = *fetched;
+                    self.is_polling = feed.is_polling();
                     self.feed = Some(feed);
                     match self.take(result) {
                         None => {}
@@ -277,7 +298,9 @@ impl<T: LeaseTable> Reader<T> {
                 }
                 Happening::Written(checkpoint, result) => {
                     under_way.writing = None;
-                    result?;
+                    if result.is_err() {
+                        break Over::Lost;
+                    }
                     self.written = checkpoint;
                     self.tell_moved();
                     let _told = self.write_watch.moved(Instant::now());
@@ -288,6 +311,8 @@ impl<T: LeaseTable> Reader<T> {
                     look_at = Instant::now() + look_every;
                 }
                 Happening::Placed(_, Err(Closed)) | Happening::Stop => break Over::Stopped,
+                Happening::Recalled(Recall::HandOver) => break Over::Recalled,
+                Happening::Recalled(Recall::Lost) => break Over::Lost,
             }
         };
         // A write that is under way is not given up: two of them must not overtake each other.
@@ -295,10 +320,12 @@ impl<T: LeaseTable> Reader<T> {
         drop((fetching, placing));
         if let Some(writing) = writing {
             let (checkpoint, result) = writing.await;
-            result?;
+            if result.is_err() {
+                return Over::Lost;
+            }
             self.written = checkpoint;
         }
-        Ok(over)
+        over
     }
 
     /// Begins whatever can be begun. Gives back what ended the reading, when all before it is settled.
@@ -527,16 +554,13 @@ impl<T: LeaseTable> Reader<T> {
         self.window.settled().map(Checkpoint::at).filter(|checkpoint| *checkpoint != self.written)
     }
 
-    fn write(&mut self) -> Kept<(Checkpoint, Result<(), lease::Error>)> {
+    fn write(&mut self) -> Kept<(Checkpoint, Result<(), Lost>)> {
         let checkpoint = self.checkpoint()?;
-        let (table, shard) = (Arc::clone(&self.work.table), Arc::clone(&self.shard));
         let now = Instant::now();
         self.written_at = now;
         let _told = self.write_watch.moved(now);
-        Some(Box::pin(async move {
-            let result = table.checkpoint(&shard, checkpoint.clone()).await;
-            (checkpoint, result)
-        }))
+        let written = self.grant.checkpoint(checkpoint.clone());
+        Some(Box::pin(async move { (checkpoint, written.await) }))
     }
 
     /// Why the shard does not move, where it does not.
@@ -589,7 +613,7 @@ impl<T: LeaseTable> Reader<T> {
 }
 
 /// What stands for a shard in positions, logs and metrics: its id, and the stream before it where a source has several.
-pub fn label<T>(work: &Work<T>, shard: &str) -> Arc<str> {
+pub fn label(work: &Work, shard: &str) -> Arc<str> {
     if work.options.stream.are_several() {
         format!("{}/{shard}", work.service.stream().slug()).into()
     } else {

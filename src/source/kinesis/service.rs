@@ -8,27 +8,18 @@ use aws_sdk_kinesis::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError
 use aws_sdk_kinesis::operation::describe_stream_consumer::DescribeStreamConsumerError;
 use aws_sdk_kinesis::operation::register_stream_consumer::RegisterStreamConsumerError;
 use aws_sdk_kinesis::primitives::DateTime;
-use aws_sdk_kinesis::types::{ChildShard, ConsumerStatus, Record, ShardIteratorType, StartingPosition};
+use aws_sdk_kinesis::types::{ChildShard, ConsumerStatus, HashKeyRange, Record, ShardIteratorType, StartingPosition};
 
 use super::stream::StreamName;
 use super::subscription::Subscription;
 use super::trouble::{Trouble, classify};
-use crate::lease::{Checkpoint, Shard};
+use crate::lease::{self, Checkpoint, HashRange, ListError, Shard, StreamIdentity};
 
 /// One stream of the service.
 #[derive(Clone, Debug)]
 pub struct Service {
     client: Client,
     stream: StreamName,
-}
-
-/// A shard as the service lists it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// What leases are decided by.
-    pub shard: Shard,
-    /// The first and the last hash key that belong to it.
-    pub hash_keys: Option<(u128, u128)>,
 }
 
 /// What one call for records brought.
@@ -51,6 +42,8 @@ pub struct StreamSummary {
     pub arn: String,
     /// How long it keeps its records.
     pub retention: Duration,
+    /// What tells it from others, also from one of the same name before it.
+    pub identity: StreamIdentity,
 }
 
 /// A registered consumer, as far as it has come.
@@ -95,7 +88,7 @@ impl Service {
     /// # Errors
     ///
     /// With what the failure means. A stream has one shard at the least: an answer without any is none.
-    pub async fn shards(&self) -> Result<Vec<Listed>, Trouble> {
+    pub async fn shards(&self) -> Result<Vec<Shard>, Trouble> {
         let (mut shards, mut next) = (Vec::new(), None);
         loop {
             // The service takes either the stream or the token of the next page, never both.
@@ -176,7 +169,12 @@ impl Service {
         let summary = summary.ok_or_else(|| self.garbage("DescribeStreamSummary", "no summary"))?;
         match u64::try_from(summary.retention_period_hours) {
             Ok(hours @ 1..) if !summary.stream_arn.is_empty() => {
-                Ok(StreamSummary { arn: summary.stream_arn, retention: Duration::from_hours(hours) })
+                let identity = StreamIdentity {
+                    account: summary.stream_arn.split(':').nth(4).unwrap_or_default().to_owned(),
+                    name: summary.stream_name,
+                    created_s: summary.stream_creation_timestamp.secs(),
+                };
+                Ok(StreamSummary { arn: summary.stream_arn, retention: Duration::from_hours(hours), identity })
             }
             _ => Err(self.garbage("DescribeStreamSummary", "no ARN, or no retention")),
         }
@@ -299,20 +297,37 @@ impl From {
     }
 }
 
-fn listed_shard(shard: aws_sdk_kinesis::types::Shard) -> Listed {
+fn listed_shard(shard: aws_sdk_kinesis::types::Shard) -> Shard {
     let parents = [shard.parent_shard_id, shard.adjacent_parent_shard_id];
     let is_closed = shard.sequence_number_range.is_some_and(|range| range.ending_sequence_number.is_some());
-    let hash_keys = shard
-        .hash_key_range
-        .and_then(|range| Some((range.starting_hash_key.parse().ok()?, range.ending_hash_key.parse().ok()?)));
     let parents = parents.into_iter().flatten().collect();
-    Listed { shard: Shard { id: shard.shard_id, parents, is_closed }, hash_keys }
+    Shard { id: shard.shard_id, parents, is_closed, hash_range: hash_range(shard.hash_key_range) }
 }
 
 /// The children that the end of a shard tells of.
 pub fn children(told: Option<Vec<ChildShard>>) -> Vec<Shard> {
-    let child = |child: ChildShard| Shard { id: child.shard_id, parents: child.parent_shards, is_closed: false };
+    let child = |child: ChildShard| Shard {
+        id: child.shard_id,
+        parents: child.parent_shards,
+        is_closed: false,
+        hash_range: hash_range(child.hash_key_range),
+    };
     told.unwrap_or_default().into_iter().map(child).collect()
+}
+
+fn hash_range(told: Option<HashKeyRange>) -> Option<HashRange> {
+    told.and_then(|range| HashRange::parse(&range.starting_hash_key, &range.ending_hash_key))
+}
+
+impl lease::Shards for Service {
+    type Error = Trouble;
+
+    async fn list(&self) -> Result<Vec<Shard>, ListError<Trouble>> {
+        self.shards().await.map_err(|trouble| match trouble {
+            Trouble::Missing(_) => ListError::Final(trouble),
+            trouble => ListError::Passing(trouble),
+        })
+    }
 }
 
 /// A duration that the service tells; a negative one counts as none.

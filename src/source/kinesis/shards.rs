@@ -1,156 +1,106 @@
 //! One stream at work: which of its shards are read.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 
 use super::consumer;
 use super::feed::now_ms;
 use super::options::{KinesisOptions, Mode};
 use super::reader::{End, Reader, Work, label};
-use super::service::{Listed, Service};
+use super::service::Service;
 use super::source::Error;
 use super::trouble::Trouble;
 use crate::delivery::Schedule;
-use crate::lease::{self, Checkpoint, LeaseTable, Shard, Start};
+use crate::lease::{self, Ended, Grants, LeaseTable, Rules, Start};
 use crate::metric::{Reason, SourceMeter};
 use crate::shutdown::{self, Shutdown};
 use crate::source::Intake;
 
-/// The first and the longest ceiling of a wait after the stream could not be listed.
+/// The first and the longest ceiling of a wait after something failed that may work later.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-
-/// How long to wait before a shard that was not there is looked for again.
-const MISSING_WAIT: Duration = Duration::from_millis(500);
 
 /// How often the stream is asked for its retention; `DescribeStreamSummary` may be called 20 times a second in an account.
 const RETENTION_EVERY: Duration = Duration::from_mins(10);
+
+/// How long the lease of a shard that was read to its end is kept; as KCL does by default.
+const FINISHED_KEPT: Duration = Duration::from_mins(5);
 
 /// One stream and its leases.
 pub struct StreamReading<T> {
     pub name: Arc<str>,
     pub service: Service,
     pub options: Arc<KinesisOptions>,
-    pub table: Arc<T>,
+    pub table: T,
     pub meter: Arc<SourceMeter>,
     pub start: Start,
 }
 
-/// A look at the stream.
-type Look = Pin<Box<dyn Future<Output = Result<Seen, Failure>> + Send>>;
-
-/// What a look saw.
-struct Seen {
-    /// The shards to read, and from where.
-    read: Vec<(Listed, Checkpoint)>,
-    /// The shards that wait for their parents.
-    waiting: Vec<String>,
-}
-
-enum Failure {
-    Service(Trouble),
-    Table(lease::Error),
-}
-
-/// What is known of the shards besides the list and the table.
-#[derive(Clone, Default)]
-struct Known {
-    /// Those that are read now.
-    reading: BTreeSet<String>,
-    /// Those that are read up to the end of the backfill.
-    reached: BTreeSet<String>,
-    /// The children that the end of a shard told of: the list may not show them yet.
-    told: BTreeMap<String, Shard>,
-}
-
 impl<T: LeaseTable> StreamReading<T> {
-    /// Reads all shards of the stream until it is asked to stop, or to the end of the backfill. Dropping the future midway is
-    /// safe: what is not settled is read again.
+    /// Reads the shards of the stream that it gets leases for, until it is asked to stop, or to the end of the backfill.
+    /// Dropping the future midway is safe: what is not settled is read again.
     ///
     /// # Errors
     ///
-    /// With what cannot get better by waiting; what was handed on is settled by then.
+    /// With what cannot get better by waiting; what was handed on is settled by then, unless the leases are lost.
     pub async fn run(self, intake: Intake, stop: Shutdown) -> Result<(), Error> {
-        let (start, is_bounded) = (self.start, self.options.end.is_some());
-        let work = tokio::select! {
-            work = self.prepare() => work?,
+        let is_bounded = self.options.end.is_some();
+        let rules = self.rules();
+        let (work, table) = tokio::select! {
+            prepared = self.prepare() => prepared?,
             () = stop.requested() => return Ok(()),
         };
+        let worker = lease::worker_id(&host(), fastrand::u64(..)).into();
+        let (coordinator, grants) = lease::coordinator(&work.name, table, work.service.clone(), worker, rules);
+        let coordinating = coordinator.run();
+        tokio::pin!(coordinating);
         let mut retention = Box::pin(keep_retention(Arc::clone(&work)));
-        let mut schedule = Schedule::new(RETRY.0, RETRY.1, fastrand::u64(..), Instant::now().into_std());
-        let mut known = Known::default();
         // All readers share this one task. None of their steps holds it up: a reader waits only for what is in its own hands
         // (`reader::UnderWay`), and nothing below awaits anything but in `select!`.
         let mut readers = FuturesUnordered::new();
+        // The shards that are read up to the end of the backfill: their leases are kept, or they would be granted again, until
+        // another worker asks for them.
+        let (mut reached, mut has_reached) = (FuturesUnordered::new(), false);
         // The readers stop when the stream does, and it also does when one of them fails.
         let (halt, halted) = shutdown::channel();
         let mut result = Ok(());
-        let look = |known: &Known, at: Instant| -> Look { Box::pin(look(Arc::clone(&work), known.clone(), start, at)) };
         // Without an intake it is going down.
         let mut intake = Some(intake);
-        let mut looking = look(&known, Instant::now());
-        while intake.is_some() || !readers.is_empty() {
+        let ended = loop {
             tokio::select! {
-                looked = &mut looking, if intake.is_some() => {
-                    let mut wait = work.options.shard_sync_interval.0;
-                    match (looked, intake.as_ref()) {
-                        (Ok(seen), Some(entrance)) => {
-                            schedule.reset();
-                            note_waiting(&work, &seen.waiting);
-                            for (listed, checkpoint) in seen.read {
-                                let shard = listed.shard.id;
-                                if known.reached.contains(&shard) || !known.reading.insert(shard.clone()) {
-                                    continue;
-                                }
-                                tracing::info!(source = %work.name, shard, ?checkpoint, "reading shard");
-                                let account = entrance.budget().account();
-                                let reader = Reader::new(&work, &shard, listed.hash_keys, checkpoint, account);
-                                readers.push(reader.run(entrance.clone(), halted.clone()));
-                            }
-                            if is_bounded && readers.is_empty() && is_over(&work, &known) {
-                                tracing::info!(source = %work.name, stream = %work.service.stream(), "read to the end");
-                                intake = None;
-                            }
-                        }
-                        (Ok(_), None) => {}
-                        (Err(Failure::Service(Trouble::Missing(words))), _) => {
-                            result = result.and(Err(Error::Missing(words)));
-                            intake = None;
-                        }
-                        (Err(Failure::Table(error)), _) => {
-                            result = result.and(Err(error.into()));
-                            intake = None;
-                        }
-                        (Err(Failure::Service(trouble)), _) => {
-                            wait = schedule.next(None);
-                            tracing::warn!(source = %work.name, %trouble, ?wait, "cannot list shards, trying again");
-                        }
+                ended = &mut coordinating => break ended,
+                grant = grants.next(), if intake.is_some() => match (grant, intake.as_ref()) {
+                    (Some(grant), Some(entrance)) => {
+                        let reader = Reader::new(&work, grant, entrance.budget().account());
+                        readers.push(reader.run(entrance.clone(), halted.clone()));
                     }
-                    looking = look(&known, Instant::now() + wait);
-                }
+                    _ => intake = None,
+                },
+                () = grants.outlook_changed() => note_waiting(&work, &grants),
                 Some(ended) = readers.next() => match ended {
-                    Ok(End::Finished(shard, children)) => {
+                    Ok(End::Finished(shard)) => {
                         tracing::info!(source = %work.name, shard, "shard ended, all of it is settled");
-                        known.leave(&work, &shard);
-                        known.told.extend(children.into_iter().map(|child| (child.id.clone(), child)));
-                        looking = look(&known, Instant::now());
+                        work.meter.forget(&label(&work, &shard));
                     }
-                    Ok(End::Reached(shard)) => {
+                    Ok(End::Reached(shard, grant)) => {
                         tracing::info!(source = %work.name, shard, "shard is read to the end that was asked for");
-                        known.leave(&work, &shard);
-                        known.reached.insert(shard);
-                        looking = look(&known, Instant::now());
+                        work.meter.forget(&label(&work, &shard));
+                        has_reached = true;
+                        reached.push(async move { drop((grant.recalled().await, grant)) });
                     }
                     Ok(End::Missing(shard)) => {
                         tracing::warn!(source = %work.name, shard, "shard is gone, asking the stream");
-                        known.leave(&work, &shard);
-                        known.told.remove(&shard);
-                        looking = look(&known, Instant::now() + MISSING_WAIT);
+                        work.meter.forget(&label(&work, &shard));
+                    }
+                    Ok(End::HandedOver(shard)) => {
+                        tracing::info!(source = %work.name, shard, "shard handed over");
+                        work.meter.forget(&label(&work, &shard));
+                    }
+                    Ok(End::Lost(shard)) => {
+                        tracing::warn!(source = %work.name, shard, reason = Reason::LeaseLost.word(), "shard given up");
                     }
                     Ok(End::Stopped) => intake = None,
                     Err(error) => {
@@ -158,19 +108,46 @@ impl<T: LeaseTable> StreamReading<T> {
                         intake = None;
                     }
                 },
+                Some(()) = reached.next() => {}
                 () = &mut retention => {}
                 () = stop.requested(), if intake.is_some() => intake = None,
             }
+            let is_over = is_bounded && readers.is_empty() && grants.outlook().is_quiet;
+            if is_over && intake.is_some() && (has_reached || is_behind_end(&work)) {
+                tracing::info!(source = %work.name, stream = %work.service.stream(), "read to the end");
+                intake = None;
+            }
             if intake.is_none() {
                 halt.stop();
+                grants.stop();
+                reached.clear();
             }
+        };
+        // Without a coordinator every lease is lost, and the readers end at once.
+        drop((intake, reached));
+        halt.stop();
+        while let Some(ended) = readers.next().await {
+            result = result.and(ended.map(drop));
         }
-        result
+        result.and(ended.map_err(Error::from))
     }
 
-    /// Sees to it that the consumer is there, where subscriptions are wanted.
-    async fn prepare(self) -> Result<Arc<Work<T>>, Error> {
+    fn rules(&self) -> Rules {
+        let lease = &self.options.lease;
+        Rules {
+            failover: lease.failover.0,
+            hand_over_max: lease.hand_over_max.0,
+            sync_every: self.options.shard_sync_interval.0,
+            finished_kept: FINISHED_KEPT,
+            start: self.start,
+            leases_max: lease.leases_max.unwrap_or(usize::MAX),
+        }
+    }
+
+    /// Sees to it that the table is ready, and that the consumer is there, where subscriptions are wanted.
+    async fn prepare(self) -> Result<(Arc<Work>, T), Error> {
         let Self { name, service, options, table, meter, .. } = self;
+        prepare_table(&name, &service, &table).await?;
         let consumer_arn = match options.mode {
             Mode::Polling => None,
             Mode::FanOut => {
@@ -180,72 +157,80 @@ impl<T: LeaseTable> StreamReading<T> {
             }
         };
         let retention_ms = AtomicU64::new(0);
-        Ok(Arc::new(Work { name, service, options, table, meter, retention_ms, consumer_arn }))
+        Ok((Arc::new(Work { name, service, options, meter, retention_ms, consumer_arn }), table))
     }
 }
 
-impl Known {
-    fn leave<T>(&mut self, work: &Work<T>, shard: &str) {
-        self.reading.remove(shard);
-        work.meter.forget(&label(work, shard));
+/// Waits until the table is ready; what cannot get better by waiting is an error.
+async fn prepare_table<T: LeaseTable>(name: &str, service: &Service, table: &T) -> Result<(), Error> {
+    let mut schedule = Schedule::new(RETRY.0, RETRY.1, fastrand::u64(..), Instant::now().into_std());
+    loop {
+        match prepare(service, table).await {
+            Err(Error::Lease(error)) if error.is_passing() => {
+                let wait = schedule.next(None);
+                tracing::warn!(source = name, %error, ?wait, "the lease table is not ready, trying again");
+                sleep(wait).await;
+            }
+            prepared => return prepared,
+        }
     }
 }
 
-/// Compares the stream with the table at this time, writes down what is new, and says which shards are to be read now.
-/// Dropping the future midway is safe: the table holds the old leases or the new ones.
-async fn look<T: LeaseTable>(work: Arc<Work<T>>, known: Known, start: Start, at: Instant) -> Result<Seen, Failure> {
-    sleep_until(at).await;
-    let listed = work.service.shards().await.map_err(Failure::Service)?;
-    let mut hash_keys: BTreeMap<String, (u128, u128)> = BTreeMap::new();
-    let mut shards: Vec<Shard> = Vec::with_capacity(listed.len());
-    for Listed { shard, hash_keys: keys } in listed {
-        hash_keys.extend(keys.map(|keys| (shard.id.clone(), keys)));
-        shards.push(shard);
-    }
-    let unlisted = |shards: &[Shard], id: &String| !shards.iter().any(|shard| shard.id == *id);
-    // What the end of a shard told of is there, though the list may lag behind.
-    for (id, child) in known.told {
-        if unlisted(&shards, &id) {
-            shards.push(child);
+/// Makes the table of a stream ready.
+///
+/// # Errors
+///
+/// With what stands in the way, now ([`lease::Error::is_passing`]) or for good.
+pub async fn prepare<T: LeaseTable>(service: &Service, table: &T) -> Result<(), Error> {
+    let mut missing = None;
+    let identity = async {
+        match service.summary().await {
+            Ok(summary) => Ok(summary.identity),
+            Err(trouble) => {
+                let error = lease::Error::Passing(trouble.to_string());
+                if let Trouble::Missing(words) = trouble {
+                    missing = Some(words);
+                }
+                Err(error)
+            }
         }
-    }
-    // And so is what is being read, whatever the list says: its reader will tell when it is gone.
-    for id in known.reading {
-        if unlisted(&shards, &id) {
-            shards.push(Shard { id, parents: Vec::new(), is_closed: true });
-        }
-    }
-    let leases = work.table.load().await.map_err(Failure::Table)?;
-    let plan = lease::plan(&shards, &leases, start);
-    if !plan.create.is_empty() || !plan.remove.is_empty() {
-        work.table.update(plan.create, plan.remove).await.map_err(Failure::Table)?;
-    }
-    let is_waiting = |shard: &Shard| {
-        let is_finished = leases.get(&shard.id).is_some_and(|lease| lease.checkpoint == Checkpoint::ShardEnd);
-        !is_finished && !plan.read.iter().any(|(id, _)| *id == shard.id)
     };
-    let waiting = shards.iter().filter(|shard| is_waiting(shard)).map(|shard| shard.id.clone()).collect();
-    let mut shards: BTreeMap<String, Shard> = shards.into_iter().map(|shard| (shard.id.clone(), shard)).collect();
-    let read = plan.read.into_iter().filter_map(|(id, checkpoint)| {
-        let listed = Listed { shard: shards.remove(&id)?, hash_keys: hash_keys.get(&id).copied() };
-        Some((listed, checkpoint))
-    });
-    Ok(Seen { read: read.collect(), waiting })
+    let prepared = table.prepare(identity).await;
+    match missing {
+        Some(words) => Err(Error::Missing(words)),
+        None => Ok(prepared?),
+    }
+}
+
+impl From<Ended<Trouble>> for Error {
+    fn from(ended: Ended<Trouble>) -> Self {
+        match ended {
+            Ended::Table(error) => Self::Lease(error),
+            Ended::Stream(Trouble::Missing(words)) => Self::Missing(words),
+            Ended::Stream(trouble) => Self::Unreachable(trouble),
+        }
+    }
+}
+
+/// The name of the machine or container, for people who look at the table.
+fn host() -> String {
+    let name = std::env::var("HOSTNAME").ok().or_else(|| std::fs::read_to_string("/etc/hostname").ok());
+    name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".to_owned())
 }
 
 /// Says whether nothing before the end of the backfill can come any more, as nothing is read now.
-fn is_over<T>(work: &Work<T>, known: &Known) -> bool {
-    !known.reached.is_empty() || work.options.end_ms().is_some_and(|end_ms| now_ms() >= end_ms)
+fn is_behind_end(work: &Work) -> bool {
+    work.options.end_ms().is_some_and(|end_ms| now_ms() >= end_ms)
 }
 
-fn note_waiting<T>(work: &Work<T>, waiting: &[String]) {
-    for shard in waiting {
-        work.meter.shard(&label(work, shard)).measure(|state| state.reason = Reason::WaitsForParent);
+fn note_waiting(work: &Work, grants: &Grants) {
+    for shard in grants.outlook().waiting {
+        work.meter.shard(&label(work, &shard)).measure(|state| state.reason = Reason::WaitsForParent);
     }
 }
 
 /// Asks for the stream's retention now and then; never ends. What cannot be asked is not measured, and stops nothing.
-async fn keep_retention<T>(work: Arc<Work<T>>) {
+async fn keep_retention(work: Arc<Work>) {
     let mut schedule = Schedule::new(RETRY.0, RETENTION_EVERY, fastrand::u64(..), Instant::now().into_std());
     let mut is_told = false;
     loop {

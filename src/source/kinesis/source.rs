@@ -9,11 +9,11 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use super::feed::now_ms;
 use super::options::{KinesisOptions, StartAt};
 use super::service::Service;
-use super::shards::StreamReading;
+use super::shards::{StreamReading, prepare};
 use super::stream::StreamName;
 use super::trouble::Trouble;
 use crate::aws::{self, Access};
-use crate::lease::{self, FileTable, LeaseTable, Start};
+use crate::lease::{self, LeaseTable, Start, Store, Surroundings};
 use crate::metric::SourceMeter;
 use crate::shutdown::{self, Shutdown};
 use crate::source::{Intake, Source};
@@ -37,25 +37,23 @@ pub enum Error {
 
 /// Reads all shards of its streams.
 #[derive(Debug)]
-pub struct KinesisSource<T = FileTable> {
+pub struct KinesisSource<T = Store> {
     name: Arc<str>,
     options: Arc<KinesisOptions>,
     /// Each stream with its table.
-    streams: Vec<(StreamName, Arc<T>)>,
+    streams: Vec<(StreamName, T)>,
     meter: Arc<SourceMeter>,
     sdk_config: Option<SdkConfig>,
 }
 
 impl KinesisSource {
-    /// A source with its checkpoints in local files, one for each stream. Nothing is opened or asked yet.
+    /// A source with its leases where the options say: in a table of DynamoDB, or in local files, one for each stream.
+    /// Nothing is opened or asked yet.
     #[must_use]
     pub fn new(name: &Arc<str>, options: KinesisOptions) -> Self {
-        let file = options.checkpoint_file(name);
-        let are_several = options.stream.are_several();
-        Self::with_tables(name, options, |stream| {
-            let file = if are_several { file_of(&file, stream) } else { file.clone() };
-            FileTable::new(file, stream.as_str())
-        })
+        let stores: Vec<(StreamName, Store)> = stores(name, &options);
+        let (options, meter) = (Arc::new(options), Arc::default());
+        Self { name: Arc::clone(name), options, streams: stores, meter, sdk_config: None }
     }
 
     /// Asks each stream for its shards: the cheapest call that proves region, credentials and name. Gives back how many
@@ -69,6 +67,12 @@ impl KinesisSource {
         for stream in options.stream.all() {
             let sdk_config = aws::configuration(&options.access(name, stream)).await;
             let service = Service::new(&sdk_config, stream, options.endpoint_url.as_deref());
+            if options.lease_table.is_some()
+                && let Some((_, store)) = stores(name, options).into_iter().find(|(other, _)| other == stream)
+            {
+                prepare(&service, &store).await?;
+                store.load().await?;
+            }
             shards += service.shards().await.map(|shards| shards.len()).map_err(|trouble| match trouble {
                 Trouble::Missing(words) => Error::Missing(words),
                 trouble => Error::Unreachable(trouble),
@@ -78,11 +82,26 @@ impl KinesisSource {
     }
 }
 
+/// Says of each checkpoint file that would not survive a restart where it is, and why. Nothing where that is wanted.
+#[must_use]
+pub fn vanishing_files(name: &str, options: &KinesisOptions, surroundings: &Surroundings) -> Vec<String> {
+    if options.lease_table.is_some() || options.lease.file_may_vanish || options.end.is_some() {
+        return Vec::new();
+    }
+    let why = |stream: &StreamName| {
+        let file = checkpoint_file(name, options, stream);
+        // A place that cannot be named is told by the first write.
+        let file = std::path::absolute(&file).unwrap_or(file);
+        lease::vanishes(&file, surroundings)
+    };
+    options.stream.all().iter().filter_map(why).collect()
+}
+
 impl<T: LeaseTable> KinesisSource<T> {
     /// A source with the checkpoints of each stream in the table that is given for it.
     #[must_use]
     pub fn with_tables(name: &Arc<str>, options: KinesisOptions, table: impl Fn(&StreamName) -> T) -> Self {
-        let streams = options.stream.all().iter().map(|stream| (stream.clone(), Arc::new(table(stream)))).collect();
+        let streams = options.stream.all().iter().map(|stream| (stream.clone(), table(stream))).collect();
         let (options, meter) = (Arc::new(options), Arc::default());
         Self { name: Arc::clone(name), options, streams, meter, sdk_config: None }
     }
@@ -137,6 +156,22 @@ impl<T: LeaseTable> Source for KinesisSource<T> {
     }
 }
 
+/// The leases of each stream, where the options say.
+pub(super) fn stores(name: &str, options: &KinesisOptions) -> Vec<(StreamName, Store)> {
+    let start = first_start(options.start);
+    let store = |stream: &StreamName| match &options.lease_table {
+        Some(table) => Store::dynamodb(table, &options.lease, &options.access(name, stream), start),
+        None => Store::file(checkpoint_file(name, options, stream), stream.as_str()),
+    };
+    options.stream.all().iter().map(|stream| (stream.clone(), store(stream))).collect()
+}
+
+/// Where the checkpoints of a stream are kept, if in a file.
+pub(super) fn checkpoint_file(name: &str, options: &KinesisOptions, stream: &StreamName) -> PathBuf {
+    let file = options.checkpoint_file(name);
+    if options.stream.are_several() { file_of(&file, stream) } else { file }
+}
+
 /// The file of one of several streams: the stream's name is put before the file's ending.
 fn file_of(file: &std::path::Path, stream: &StreamName) -> PathBuf {
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
@@ -145,11 +180,11 @@ fn file_of(file: &std::path::Path, stream: &StreamName) -> PathBuf {
 }
 
 /// `LATEST` becomes the time of the first start, and is written down with the first leases.
-fn first_start(start: StartAt) -> Start {
+pub(super) fn first_start(start: StartAt) -> Start {
     match start {
         StartAt::TrimHorizon => Start::TrimHorizon,
         StartAt::Timestamp(time_ms) => Start::AtTimestamp(time_ms),
-        StartAt::Latest => Start::AtTimestamp(now_ms()),
+        StartAt::Latest => Start::Latest(now_ms()),
     }
 }
 

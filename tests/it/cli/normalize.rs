@@ -1,5 +1,6 @@
 //! Guards `normalize`: whatever stands around events is undone, and the last line accounts for every one of them.
 
+use md5::{Digest as _, Md5};
 use serde_json::{Value, json};
 
 use super::{Ended, Home, assert_valid, finding, gzip, json_lines, ndjson, title};
@@ -82,6 +83,40 @@ fn every_envelope_is_undone_however_it_comes() {
     }
     let all = home.siemline(&["normalize", "plain.ndjson", "one.gz", "one.zst"]);
     assert_eq!((all.count("read"), all.count("out"), all.count("filtered")), (30, 24, 6));
+}
+
+/// Guards that a file may be one Kinesis record of the Kinesis Producer Library, larger than what is read at a time and full
+/// of line ends: every user record comes out.
+#[test]
+fn an_aggregated_record_is_read_whole() {
+    let home = Home::new();
+    let records: Vec<String> = (0..5).map(|number| format!("{number} {}\n", "x".repeat(5000)).repeat(200)).collect();
+    let mut document = b"\x0A\x01k".to_vec();
+    for data in records.iter().map(String::as_bytes) {
+        let record = [b"\x08\x00\x1A", varint(data.len()).as_slice(), data].concat();
+        document.extend([b"\x1A", varint(record.len()).as_slice(), &record].concat());
+    }
+    assert!(document.len() > 4 << 20, "{} bytes", document.len());
+    let aggregate = [&[0xF3, 0x89, 0x9A, 0xC2], &document[..], &Md5::digest(&document)].concat();
+    home.write("record.kpl", &aggregate);
+    let ended = home.siemline(&["normalize", "record.kpl"]);
+    assert_eq!((ended.count("read"), ended.count("out")), (1000, 1000), "{}", ended.err);
+    // A bit more or less, and it is no aggregate: one dead letter, and nothing of it is taken for lines.
+    home.write("broken.kpl", &aggregate[..aggregate.len() - 1]);
+    let ended = home.siemline(&["normalize", "broken.kpl"]);
+    assert_eq!((ended.code, ended.count("read"), ended.count("out")), (Some(3), 1, 0), "{}", ended.err);
+    assert!(ended.err.contains("broken_aggregate"), "{}", ended.err);
+}
+
+/// A number as protobuf writes it.
+fn varint(number: usize) -> Vec<u8> {
+    let (mut rest, mut bytes) = (number, Vec::new());
+    while rest > 0x7F {
+        bytes.push(u8::try_from(rest & 0x7F).unwrap() | 0x80);
+        rest >>= 7;
+    }
+    bytes.push(u8::try_from(rest).unwrap());
+    bytes
 }
 
 /// A document over many lines; a text as it is.

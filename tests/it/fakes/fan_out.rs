@@ -29,6 +29,8 @@ pub struct FanOut {
     pub consumers_max: Option<usize>,
     /// Whether no subscription is allowed.
     pub refuses: bool,
+    /// Whether the end of a shard is kept to itself, as emulators do.
+    pub keeps_ends: bool,
 }
 
 struct Consumer {
@@ -107,7 +109,9 @@ impl FanOut {
     /// Pushes what is new to all subscriptions; each gets an event, be it an empty one.
     pub fn push(&mut self, stream: &Stream) {
         let mut continuations = Vec::new();
-        self.subscriptions.retain(|(_, shard), subscription| subscription.push(stream, shard, &mut continuations));
+        let keeps_ends = self.keeps_ends;
+        self.subscriptions
+            .retain(|(_, shard), subscription| subscription.push(stream, shard, keeps_ends, &mut continuations));
         self.continuations.extend(continuations);
     }
 
@@ -149,6 +153,12 @@ impl FanOut {
         }
     }
 
+    /// Removes all consumers, and with them their subscriptions.
+    pub fn deregister(&mut self) {
+        self.consumers.clear();
+        self.subscriptions.clear();
+    }
+
     /// Lets time pass: the next subscription is not refused for coming too early.
     pub fn age(&mut self) {
         self.subscribed.clear();
@@ -162,7 +172,7 @@ impl FanOut {
 
 impl Subscription {
     /// Pushes what is new; says whether more can come.
-    fn push(&mut self, stream: &Stream, shard: &str, continuations: &mut Vec<String>) -> bool {
+    fn push(&mut self, stream: &Stream, shard: &str, keeps_ends: bool, continuations: &mut Vec<String>) -> bool {
         let Some(stored) = stream.shard(shard) else {
             let _sent = self.pieces.send(Piece::Bytes(exception("ResourceNotFoundException", "by plan")));
             return false;
@@ -185,7 +195,7 @@ impl Subscription {
             let is_last = records.peek().is_none();
             let behind_ms = records.peek().map_or(0, |record| (stream.now_ms() - record.arrival_ms).max(1));
             let mut told = json!({ "Records": given, "MillisBehindLatest": behind_ms });
-            let is_end = is_last && stored.ending_sequence.is_some();
+            let is_end = is_last && stored.ending_sequence.is_some() && !keeps_ends;
             if is_end {
                 told["ContinuationSequenceNumber"] = Value::Null;
                 told["ChildShards"] = super::kinesis::children(stream, shard);

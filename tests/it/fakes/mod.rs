@@ -2,7 +2,9 @@
 
 pub mod aggregate;
 pub mod bulk;
+pub mod dynamodb;
 pub mod event_stream;
+pub mod expression;
 pub mod fan_out;
 pub mod hec;
 pub mod http;

@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use siemline::ack::Outcome;
 use siemline::lease::Checkpoint;
+use siemline::metric::Reason;
 
 use super::{Reading, checkpoints, leases, next_of, numbers, settle, until};
 use crate::fakes::fan_out::FanOut;
@@ -188,5 +189,45 @@ async fn polling_takes_over_where_it_may() {
     let mut reading = Reading::start(&fake, &file, options).await;
     assert_eq!(reading.deliver(1).await, ["0"]);
     assert!(count(&fake.calls(), "SubscribeToShard") >= 5);
+    reading.stop().await;
+}
+
+/// Guards a shard whose end no event tells, as emulators leave it out: it is asked for when the subscription ends.
+#[tokio::test]
+async fn an_end_that_is_not_told_is_asked_for() {
+    let fake = FakeKinesis::start_tls(1, Plan::healthy()).await;
+    fake.fan_out(|fan_out| fan_out.keeps_ends = true);
+    let (_directory, file) = checkpoints();
+    let shard = fake.open_shards().remove(0);
+    fake.put_to(&shard, "0");
+    let mut reading = Reading::start(&fake, &file, fan_out()).await;
+    assert_eq!(reading.deliver(1).await, ["0"]);
+    let [left, _right] = fake.split(&shard);
+    fake.put_to(&left, "1");
+    fake.fan_out(FanOut::end);
+    assert_eq!(reading.deliver(1).await, ["1"]);
+    reading.stop().await;
+    assert_eq!(leases(&file).await[&shard].checkpoint, Checkpoint::ShardEnd);
+}
+
+/// Guards a consumer that somebody removes while it is read: the shard is not taken for gone, the reason is told, and polling
+/// takes over where it may; a restart registers the consumer anew.
+#[tokio::test]
+async fn a_consumer_that_was_removed_is_told() {
+    let fake = FakeKinesis::start_tls(1, Plan::healthy()).await;
+    let (_directory, file) = checkpoints();
+    let shard = fake.open_shards().remove(0);
+    let mut options = fan_out();
+    options["standstill_after"] = json!("40ms");
+    let mut reading = Reading::start(&fake, &file, options).await;
+    fake.put_to(&shard, "0");
+    assert_eq!(reading.deliver(1).await, ["0"]);
+    fake.fan_out(FanOut::deregister);
+    until("the reason", || reading.state(&shard).reason == Reason::Disturbed).await;
+    assert_eq!(reading.stop().await, Vec::<String>::new());
+    fake.put_to(&shard, "1");
+    fake.fan_out(FanOut::age);
+    let mut reading = Reading::start(&fake, &file, fan_out()).await;
+    assert_eq!(reading.deliver(1).await, ["1"]);
     reading.stop().await;
 }

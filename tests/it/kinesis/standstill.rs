@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 use siemline::ack::Outcome;
 use siemline::budget::Budget;
-use siemline::lease::{self, Checkpoint, Lease, LeaseTable, MemoryTable};
+use siemline::lease::{self, Change, Changed, Checkpoint, Kind, Lease, LeaseTable, MemoryTable};
 use siemline::metric::Reason;
 use siemline::source::kinesis::KinesisSource;
 use tokio::time::timeout;
@@ -18,28 +18,37 @@ use super::{PATIENCE, Reading, all_options, checkpoints, numbers, sdk_config, se
 use crate::fakes::kinesis::{FakeKinesis, error};
 use crate::fakes::plan::Plan;
 
-/// A table that never answers to the checkpoints of one shard.
-struct StuckTable {
+/// A table that is shared, and that never answers to the checkpoints of one shard.
+#[derive(Clone, Default)]
+struct SharedTable {
     inner: Arc<MemoryTable>,
     stuck: String,
     asked: Arc<AtomicUsize>,
 }
 
-impl LeaseTable for StuckTable {
+impl LeaseTable for SharedTable {
     async fn load(&self) -> Result<BTreeMap<String, Lease>, lease::Error> {
         self.inner.load().await
     }
 
-    async fn update(&self, create: Vec<(String, Lease)>, remove: Vec<String>) -> Result<(), lease::Error> {
-        self.inner.update(create, remove).await
+    async fn create(&self, shard: &str, lease: &Lease) -> Result<bool, lease::Error> {
+        self.inner.create(shard, lease).await
     }
 
-    async fn checkpoint(&self, shard: &str, checkpoint: Checkpoint) -> Result<(), lease::Error> {
-        if shard == self.stuck {
+    async fn change(&self, shard: &str, change: &Change) -> Result<Changed, lease::Error> {
+        if shard == self.stuck && matches!(change.kind, Kind::Checkpoint(_)) {
             self.asked.fetch_add(1, Ordering::Relaxed);
             pending::<()>().await;
         }
-        self.inner.checkpoint(shard, checkpoint).await
+        self.inner.change(shard, change).await
+    }
+
+    async fn remove(&self, shard: &str, counter: u64) -> Result<bool, lease::Error> {
+        self.inner.remove(shard, counter).await
+    }
+
+    async fn reset(&self, shard: &str, counter: u64, checkpoint: &Checkpoint) -> Result<bool, lease::Error> {
+        self.inner.reset(shard, counter, checkpoint).await
     }
 }
 
@@ -49,17 +58,13 @@ async fn a_stuck_checkpoint_stops_nobody() {
     let fake = FakeKinesis::start(2, Plan::healthy()).await;
     let (_directory, file) = checkpoints();
     let shards = fake.open_shards();
-    let (inner, asked) = (Arc::new(MemoryTable::default()), Arc::new(AtomicUsize::new(0)));
+    let table = SharedTable { stuck: shards[0].clone(), ..SharedTable::default() };
     let options = all_options(&fake, &file, &json!({ "standstill_after": "40ms" }));
-    let source = KinesisSource::with_tables(&Arc::from("findings"), options, |_| StuckTable {
-        inner: Arc::clone(&inner),
-        stuck: shards[0].clone(),
-        asked: Arc::clone(&asked),
-    });
+    let source = KinesisSource::with_tables(&Arc::from("findings"), options, |_| table.clone());
     let mut reading = Reading::of(source.configured(sdk_config(&fake).await), Budget::new(64 << 20));
     fake.put_to(&shards[0], "stuck");
     assert_eq!(reading.deliver(1).await, ["stuck"]);
-    until("the checkpoint that is never answered", || asked.load(Ordering::Relaxed) == 1).await;
+    until("the checkpoint that is never answered", || table.asked.load(Ordering::Relaxed) == 1).await;
     let mut sequence = String::new();
     for n in 0..5 {
         for shard in &shards {
@@ -69,12 +74,11 @@ async fn a_stuck_checkpoint_stops_nobody() {
     }
     let at = super::at(&sequence);
     let waiting = async {
-        while inner.load().await.unwrap()[&shards[1]].checkpoint != at {
+        while table.load().await.unwrap()[&shards[1]].checkpoint != at {
             tokio::task::yield_now().await;
         }
     };
     timeout(PATIENCE, waiting).await.expect("the checkpoint of the other is written");
-    assert_eq!(asked.load(Ordering::Relaxed), 1, "no second write overtakes the first");
     reading.kill().await;
 }
 
@@ -202,4 +206,33 @@ async fn headroom_is_measured() {
     let quiet = Duration::from_millis(1);
     assert!(timeout(quiet, reading.chunks.recv()).await.is_err());
     reading.stop().await;
+}
+
+/// Guards that a shard whose lease another worker has taken is given up at once, and that this is told; the others are read
+/// on.
+#[tokio::test]
+async fn a_lost_lease_is_told() {
+    let fake = FakeKinesis::start(2, Plan::healthy()).await;
+    let (_directory, file) = checkpoints();
+    let shards = fake.open_shards();
+    let table = SharedTable::default();
+    let options = all_options(&fake, &file, &json!({ "standstill_after": "40ms" }));
+    let source = KinesisSource::with_tables(&Arc::from("findings"), options, |_| table.clone());
+    let mut reading = Reading::of(source.configured(sdk_config(&fake).await), Budget::new(64 << 20));
+    fake.put_to(&shards[0], "0");
+    assert_eq!(reading.deliver(1).await, ["0"]);
+    let take = async {
+        loop {
+            let Lease { counter, owner: from, .. } = table.load().await.unwrap().remove(&shards[0]).unwrap();
+            let change = Change { by: "siemline:other:1".into(), counter, kind: Kind::Take { from } };
+            if matches!(table.change(&shards[0], &change).await.unwrap(), Changed::Done(_)) {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, take).await.expect("the lease is taken");
+    until("the loss", || reading.state(&shards[0]).reason == Reason::LeaseLost).await;
+    fake.put_to(&shards[1], "1");
+    assert_eq!(reading.deliver(1).await, ["1"]);
+    reading.kill().await;
 }

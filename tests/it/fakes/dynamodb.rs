@@ -1,0 +1,517 @@
+//! A strict DynamoDB, as far as leases need it: tables with a hash key, `PutItem`, `UpdateItem`, `DeleteItem` and `GetItem` with
+//! conditions, `Scan` in pages, in AWS JSON 1.0.
+//!
+//! What the service would not take fails the test: the fake says so when it is dropped. A read that does not ask for
+//! consistency gets what was there before the last write.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+use tokio::sync::Notify;
+
+use super::expression::{self, Attributes};
+use super::http::{Asked, Reply, Server};
+use super::kinesis::PATIENCE;
+use super::plan::{Fault, Plan, after, before};
+
+type Items = BTreeMap<String, Attributes>;
+
+/// A call that came.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Such as `UpdateItem`.
+    pub operation: String,
+    /// The key of the item, where there is one.
+    pub key: Option<String>,
+    /// The code of the error that was answered.
+    pub error: Option<String>,
+}
+
+struct Table {
+    key: String,
+    items: Items,
+    /// As it was before the last write.
+    stale: Items,
+    /// For so many more questions it is being created.
+    creating: usize,
+}
+
+struct State {
+    tables: HashMap<String, Table>,
+    plan: Plan,
+    page_items_max: usize,
+    /// Whether a failed condition gives the item back: the service does where it is asked to, and stand-ins do not.
+    gives_back: bool,
+    calls: Vec<Call>,
+    violations: Vec<String>,
+}
+
+/// A running service without tables.
+pub struct FakeDynamoDb {
+    /// The endpoint.
+    pub url: String,
+    state: Arc<Mutex<State>>,
+    called: Arc<Notify>,
+    _server: Server,
+}
+
+impl FakeDynamoDb {
+    /// With no table.
+    pub async fn start(plan: Plan) -> Self {
+        let state = Arc::new(Mutex::new(State {
+            tables: HashMap::new(),
+            plan,
+            page_items_max: 1000,
+            gives_back: true,
+            calls: Vec::new(),
+            violations: Vec::new(),
+        }));
+        let called = Arc::new(Notify::new());
+        let (shared, notify) = (Arc::clone(&state), Arc::clone(&called));
+        let server = Server::start(move |asked| {
+            let reply = answer(&mut shared.lock().unwrap(), &asked);
+            notify.notify_waiters();
+            reply
+        })
+        .await;
+        Self { url: server.url(), state, called, _server: server }
+    }
+
+    /// With a lease table of this name.
+    pub async fn with_table(name: &str, plan: Plan) -> Self {
+        let fake = Self::start(plan).await;
+        fake.make_table(name, "leaseKey");
+        fake
+    }
+
+    /// Makes a table with this hash key.
+    pub fn make_table(&self, name: &str, key: &str) {
+        let table = Table { key: key.to_owned(), items: Items::new(), stale: Items::new(), creating: 0 };
+        self.state().tables.insert(name.to_owned(), table);
+    }
+
+    /// Writes an item as somebody else would, past all conditions.
+    pub fn put(&self, table: &str, item: Value) {
+        let mut state = self.state();
+        let table = state.tables.get_mut(table).expect("the table is there");
+        let item: Attributes = serde_json::from_value(item).unwrap();
+        let key = item[&table.key]["S"].as_str().unwrap().to_owned();
+        table.write(key, Some(item));
+    }
+
+    /// All items of a table, by key.
+    pub fn items(&self, table: &str) -> Items {
+        self.state().tables[table].items.clone()
+    }
+
+    /// An attribute of an item, without its type.
+    pub fn attribute(&self, table: &str, key: &str, name: &str) -> Option<String> {
+        let state = self.state();
+        let value = state.tables.get(table)?.items.get(key)?.get(name)?;
+        value.get("S").or_else(|| value.get("N")).and_then(Value::as_str).map(str::to_owned)
+    }
+
+    /// Gives so many items on a page.
+    pub fn page_items_max(&self, items: usize) {
+        self.state().page_items_max = items;
+    }
+
+    /// Does not give the item back when a condition fails, as the stand-ins do.
+    pub fn give_nothing_back(&self) {
+        self.state().gives_back = false;
+    }
+
+    /// The calls that came.
+    pub fn calls(&self) -> Vec<Call> {
+        self.state().calls.clone()
+    }
+
+    /// Waits until the items of a table are as they should be.
+    pub async fn until(&self, table: &str, what: &str, mut is: impl FnMut(&Items) -> bool) {
+        let waiting = async {
+            loop {
+                let called = self.called.notified();
+                if is(&self.state().tables[table].items) {
+                    return;
+                }
+                called.await;
+            }
+        };
+        let in_time = tokio::time::timeout(PATIENCE, waiting).await.is_ok();
+        assert!(in_time, "waited too long for {what}: {:#?}", self.items(table));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+}
+
+impl Drop for FakeDynamoDb {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert_eq!(self.state().violations, Vec::<String>::new(), "requests that DynamoDB does not take");
+        }
+    }
+}
+
+impl Table {
+    fn write(&mut self, key: String, item: Option<Attributes>) {
+        self.stale.clone_from(&self.items);
+        match item {
+            Some(item) => self.items.insert(key, item),
+            None => self.items.remove(&key),
+        };
+    }
+
+    fn read(&self, is_consistent: Option<bool>) -> &Items {
+        if is_consistent == Some(true) { &self.items } else { &self.stale }
+    }
+}
+
+/// An error of the service, as it answers it.
+pub fn error(code: &str) -> Fault {
+    let body =
+        json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": "by plan" }).to_string();
+    Fault::Reject { status: 400, body, retry_after_s: None }
+}
+
+/// All faults that are got over.
+pub fn passing() -> Vec<Fault> {
+    vec![
+        error("ProvisionedThroughputExceededException"),
+        error("ThrottlingException"),
+        error("RequestLimitExceeded"),
+        error("ExpiredTokenException"),
+        Fault::Reject { status: 500, body: String::new(), retry_after_s: None },
+        Fault::garbage(),
+        Fault::Slow(Duration::from_millis(100)),
+        Fault::CutBefore,
+        Fault::CutMidway,
+    ]
+}
+
+/// What the service answers a request it does not take: a code, a message, and the item of a failed condition.
+struct Refusal(&'static str, String, Option<Attributes>);
+
+fn refuse<T>(code: &'static str, message: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal(code, message.into(), None))
+}
+
+fn answer(state: &mut State, asked: &Asked) -> Reply {
+    let operation = match envelope(asked) {
+        Ok(operation) => operation.to_owned(),
+        Err(words) => {
+            state.violations.push(words.clone());
+            return Reply::json(400, &json!({ "__type": "UnknownOperationException", "message": words }));
+        }
+    };
+    let mut call = Call { operation, key: None, error: None };
+    let fault = state.plan.next();
+    let reply = if let Some(refused) = before(fault.as_ref()) {
+        call.error = Some("by plan".to_owned());
+        refused
+    } else {
+        let honest = match call.operation.as_str() {
+            "CreateTable" => create_table(state, asked),
+            "DescribeTable" => describe_table(state, asked),
+            "Scan" => scan(state, asked),
+            "GetItem" => get_item(state, asked, &mut call),
+            "PutItem" => put_item(state, asked, &mut call),
+            "UpdateItem" => update_item(state, asked, &mut call),
+            _ => delete_item(state, asked, &mut call),
+        };
+        let reply = match honest {
+            Ok(body) => Reply::json(200, &body),
+            Err(Refusal(code, message, item)) => {
+                if code == "ValidationException" {
+                    state.violations.push(message.clone());
+                }
+                call.error = Some(code.to_owned());
+                let kind = format!("com.amazonaws.dynamodb.v20120810#{code}");
+                let mut body = json!({ "__type": kind, "message": message });
+                if let Some(item) = item {
+                    body["Item"] = json!(item);
+                }
+                Reply::json(400, &body)
+            }
+        };
+        after(fault.as_ref(), reply)
+    };
+    state.calls.push(call);
+    reply
+}
+
+/// The operation of a request that is signed and shaped as it must be.
+fn envelope(asked: &Asked) -> Result<&str, String> {
+    if (asked.method.as_str(), asked.path.as_str()) != ("POST", "/") {
+        return Err(format!("{} {}", asked.method, asked.path));
+    }
+    if asked.header("content-type") != Some("application/x-amz-json-1.0") {
+        return Err(format!("content-type {:?}", asked.header("content-type")));
+    }
+    let is_signed = asked.header("authorization").is_some_and(|value| {
+        value.starts_with("AWS4-HMAC-SHA256 Credential=") && value.contains("/dynamodb/aws4_request")
+    });
+    if !is_signed {
+        return Err(format!("authorization {:?}", asked.header("authorization")));
+    }
+    let known = ["CreateTable", "DescribeTable", "Scan", "GetItem", "PutItem", "UpdateItem", "DeleteItem"];
+    let operation = asked.header("x-amz-target").and_then(|target| target.strip_prefix("DynamoDB_20120810."));
+    operation.filter(|operation| known.contains(operation)).ok_or_else(|| format!("{:?}", asked.header("x-amz-target")))
+}
+
+/// The members of a request. A member that siemline has no reason to send is refused.
+fn members<T: DeserializeOwned>(asked: &Asked) -> Result<T, Refusal> {
+    serde_json::from_slice(&asked.body).or_else(|error| refuse("ValidationException", error.to_string()))
+}
+
+fn named<'a>(state: &'a mut State, name: &str) -> Result<&'a mut Table, Refusal> {
+    match state.tables.get_mut(name).filter(|table| table.creating == 0) {
+        Some(table) => Ok(table),
+        None => refuse("ResourceNotFoundException", "Requested resource not found"),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct CreateTable {
+    table_name: String,
+    billing_mode: String,
+    key_schema: Vec<Map<String, Value>>,
+    attribute_definitions: Vec<Map<String, Value>>,
+}
+
+fn create_table(state: &mut State, asked: &Asked) -> Result<Value, Refusal> {
+    let asked: CreateTable = members(asked)?;
+    let [schema] = asked.key_schema.as_slice() else { return refuse("ValidationException", "one key") };
+    let key = schema["AttributeName"].as_str().unwrap_or_default().to_owned();
+    let defined = json!([{ "AttributeName": key, "AttributeType": "S" }]);
+    if json!(asked.attribute_definitions) != defined || schema["KeyType"] != "HASH" {
+        return refuse("ValidationException", "some AttributeDefinitions do not match the key schema");
+    }
+    if asked.billing_mode != "PAY_PER_REQUEST" {
+        return refuse("ValidationException", format!("BillingMode {}", asked.billing_mode));
+    }
+    if state.tables.contains_key(&asked.table_name) {
+        return refuse("ResourceInUseException", "Table already exists");
+    }
+    let table = Table { key, items: Items::new(), stale: Items::new(), creating: 2 };
+    state.tables.insert(asked.table_name.clone(), table);
+    Ok(json!({ "TableDescription": { "TableName": asked.table_name, "TableStatus": "CREATING" } }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct DescribeTable {
+    table_name: String,
+}
+
+fn describe_table(state: &mut State, asked: &Asked) -> Result<Value, Refusal> {
+    let asked: DescribeTable = members(asked)?;
+    let Some(table) = state.tables.get_mut(&asked.table_name) else {
+        return refuse("ResourceNotFoundException", format!("Table: {} not found", asked.table_name));
+    };
+    let status = if table.creating > 0 { "CREATING" } else { "ACTIVE" };
+    table.creating = table.creating.saturating_sub(1);
+    let schema = json!([{ "AttributeName": table.key, "KeyType": "HASH" }]);
+    Ok(json!({ "Table": { "TableName": asked.table_name, "TableStatus": status, "KeySchema": schema } }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct Scan {
+    table_name: String,
+    consistent_read: Option<bool>,
+    filter_expression: Option<String>,
+    #[serde(default)]
+    expression_attribute_values: Attributes,
+    exclusive_start_key: Option<Attributes>,
+}
+
+fn scan(state: &mut State, asked: &Asked) -> Result<Value, Refusal> {
+    let asked: Scan = members(asked)?;
+    let page_items_max = state.page_items_max;
+    let table = named(state, &asked.table_name)?;
+    let behind = match &asked.exclusive_start_key {
+        Some(key) => Some(key_of(table, key)?),
+        None => None,
+    };
+    let items = table.read(asked.consistent_read);
+    let is_behind = |key: &&String| behind.as_ref().is_none_or(|behind| *key > behind);
+    let page: Vec<&String> = items.keys().filter(is_behind).take(page_items_max).collect();
+    let mut found = Vec::new();
+    let mut used = BTreeSet::new();
+    for key in &page {
+        // The filter counts after the page is made.
+        let matches = match &asked.filter_expression {
+            Some(filter) => {
+                expression::holds(filter, Some(&items[*key]), &asked.expression_attribute_values, &mut used)
+            }
+            None => Ok(true),
+        };
+        if matches.or_else(|words| refuse("ValidationException", words))? {
+            found.push(&items[*key]);
+        }
+    }
+    let mut answer = json!({ "Count": found.len(), "ScannedCount": page.len(), "Items": found });
+    // A full page has a next one, though it may be empty.
+    if page.len() == page_items_max
+        && let Some(last) = page.last()
+    {
+        answer["LastEvaluatedKey"] = json!({ (table.key.clone()): { "S": last } });
+    }
+    Ok(answer)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct GetItem {
+    table_name: String,
+    key: Attributes,
+    consistent_read: Option<bool>,
+}
+
+fn get_item(state: &mut State, asked: &Asked, call: &mut Call) -> Result<Value, Refusal> {
+    let asked: GetItem = members(asked)?;
+    let table = named(state, &asked.table_name)?;
+    let key = key_of(table, &asked.key)?;
+    let item = table.read(asked.consistent_read).get(&key);
+    call.key = Some(key.clone());
+    Ok(item.map_or_else(|| json!({}), |item| json!({ "Item": item })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct PutItem {
+    table_name: String,
+    item: Attributes,
+    condition_expression: Option<String>,
+    #[serde(default)]
+    expression_attribute_values: Attributes,
+}
+
+fn put_item(state: &mut State, asked: &Asked, call: &mut Call) -> Result<Value, Refusal> {
+    let asked: PutItem = members(asked)?;
+    if let Some((name, _)) = asked.item.iter().find(|(_, value)| !is_storable(value)) {
+        return refuse("ValidationException", format!("{name} is empty, or of no type"));
+    }
+    let table = named(state, &asked.table_name)?;
+    let key: Attributes = asked.item.iter().filter(|(name, _)| **name == table.key).map(pair).collect();
+    let key = key_of(table, &key)?;
+    call.key = Some(key.clone());
+    conditioned(table, &key, asked.condition_expression.as_deref(), None, &asked.expression_attribute_values, None)?;
+    table.write(key, Some(asked.item));
+    Ok(json!({}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct UpdateItem {
+    table_name: String,
+    key: Attributes,
+    condition_expression: Option<String>,
+    update_expression: String,
+    #[serde(default)]
+    expression_attribute_values: Attributes,
+    return_values: Option<String>,
+    return_values_on_condition_check_failure: Option<String>,
+}
+
+fn update_item(state: &mut State, asked: &Asked, call: &mut Call) -> Result<Value, Refusal> {
+    let asked: UpdateItem = members(asked)?;
+    let gives_back = state.gives_back && asked.return_values_on_condition_check_failure.as_deref() == Some("ALL_OLD");
+    let table = named(state, &asked.table_name)?;
+    let key = key_of(table, &asked.key)?;
+    call.key = Some(key.clone());
+    let values = &asked.expression_attribute_values;
+    let update = Some(asked.update_expression.as_str());
+    let give_back = gives_back.then_some(());
+    conditioned(table, &key, asked.condition_expression.as_deref(), update, values, give_back)?;
+    let mut item = table.items.get(&key).cloned().unwrap_or_else(|| asked.key.clone());
+    expression::update(&asked.update_expression, &mut item, values)
+        .or_else(|words| refuse("ValidationException", words))?;
+    if let Some((name, _)) = item.iter().find(|(_, value)| !is_storable(value)) {
+        return refuse("ValidationException", format!("{name} is empty, or of no type"));
+    }
+    table.write(key, Some(item.clone()));
+    let all = asked.return_values.as_deref() == Some("ALL_NEW");
+    Ok(if all { json!({ "Attributes": item }) } else { json!({}) })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct DeleteItem {
+    table_name: String,
+    key: Attributes,
+    condition_expression: Option<String>,
+    #[serde(default)]
+    expression_attribute_values: Attributes,
+}
+
+fn delete_item(state: &mut State, asked: &Asked, call: &mut Call) -> Result<Value, Refusal> {
+    let asked: DeleteItem = members(asked)?;
+    let table = named(state, &asked.table_name)?;
+    let key = key_of(table, &asked.key)?;
+    call.key = Some(key.clone());
+    conditioned(table, &key, asked.condition_expression.as_deref(), None, &asked.expression_attribute_values, None)?;
+    table.write(key, None);
+    Ok(json!({}))
+}
+
+fn key_of(table: &Table, key: &Attributes) -> Result<String, Refusal> {
+    match key.iter().next() {
+        Some((name, value)) if *name == table.key && key.len() == 1 && value["S"].is_string() => {
+            Ok(value["S"].as_str().unwrap().to_owned())
+        }
+        // As the service says it, also for a table of another kind: that is the test's own doing.
+        _ => Err(Refusal("ValidationException", "The provided key element does not match the schema".to_owned(), None)),
+    }
+}
+
+/// Refuses what does not meet its condition, and values that no expression names.
+fn conditioned(
+    table: &Table,
+    key: &str,
+    condition: Option<&str>,
+    update: Option<&str>,
+    values: &Attributes,
+    give_back: Option<()>,
+) -> Result<(), Refusal> {
+    let item = table.items.get(key);
+    let mut used: BTreeSet<String> = update.map(expression::values_of).unwrap_or_default();
+    let holds = match condition {
+        Some(condition) => expression::holds(condition, item, values, &mut used),
+        None => Ok(true),
+    };
+    let holds = holds.or_else(|words| refuse("ValidationException", words))?;
+    let given: BTreeSet<String> = values.keys().cloned().collect();
+    if used != given {
+        return refuse("ValidationException", format!("values given {given:?} and named {used:?}"));
+    }
+    if holds {
+        return Ok(());
+    }
+    let words = "The conditional request failed".to_owned();
+    Err(Refusal("ConditionalCheckFailedException", words, give_back.and_then(|()| item.cloned())))
+}
+
+fn is_storable(value: &Value) -> bool {
+    match value.as_object().and_then(|value| value.iter().next()) {
+        Some((kind, value)) => match kind.as_str() {
+            "S" => value.is_string(),
+            "N" => value.as_str().is_some_and(|number| number.parse::<f64>().is_ok()),
+            "SS" => value.as_array().is_some_and(|texts| !texts.is_empty()),
+            "B" => true,
+            _ => false,
+        },
+        None => false,
+    }
+}
+
+fn pair((name, value): (&String, &Value)) -> (String, Value) {
+    (name.clone(), value.clone())
+}
