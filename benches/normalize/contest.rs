@@ -24,7 +24,8 @@ pub struct LogType {
     pub samples: Vec<Sample>,
     /// Passes over the samples in one round: long enough that the clock's grain does not show.
     pub passes: usize,
-    /// How many times as long as the plan the trees take, at least.
+    /// How many times as long as the plan the trees take, at least. GuardDuty's is what the project promises; the others
+    /// guard against a fall: about four fifths of what was measured when they were set, and no promise.
     pub ratio_min: f64,
 }
 

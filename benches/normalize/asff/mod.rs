@@ -18,7 +18,7 @@ pub fn log_type() -> LogType {
         by_tree: tree::normalize,
         samples: (0..2_000).map(|_| sample(&mut random)).collect(),
         passes: 4,
-        ratio_min: 5.0,
+        ratio_min: 4.0,
     }
 }
 

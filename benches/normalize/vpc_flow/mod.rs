@@ -21,7 +21,7 @@ pub fn log_type() -> LogType {
         by_tree: tree::normalize,
         samples: (0..2_000).map(|_| sample(&mut random)).collect(),
         passes: 20,
-        ratio_min: 2.0,
+        ratio_min: 2.75,
     }
 }
 
