@@ -167,6 +167,7 @@ fn compare(path: &str, expect: &Value, found: &Value, lines: &mut Vec<String>) {
 
 mod generated;
 mod pass;
+mod raw_data;
 mod ways;
 
 mod laws {

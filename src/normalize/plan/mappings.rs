@@ -31,6 +31,8 @@ pub struct Mappings {
     pub(in super::super) version: &'static str,
     /// The log type of events that came as OCSF.
     pub(in super::super) passed: Arc<str>,
+    /// Whether every mapped event carries its source as `raw_data`.
+    pub(in super::super) keeps_raw: bool,
 }
 
 /// The slots of the detector by which an event that already is OCSF is known.
@@ -98,6 +100,7 @@ impl Mappings {
                 ocsf,
                 version: table.version(),
                 passed: Arc::from("ocsf"),
+                keeps_raw: false,
             }),
             _ => Err(errors),
         }
@@ -115,6 +118,11 @@ impl Mappings {
             plan.zone = zone.clone();
         }
         Ok(())
+    }
+
+    /// Has every event that is mapped carry what it was made of, as `raw_data`.
+    pub fn keep_raw(&mut self) {
+        self.keeps_raw = true;
     }
 
     /// The log types, the base mapping's last.
