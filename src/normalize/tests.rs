@@ -169,6 +169,7 @@ mod generated;
 mod pass;
 mod raw_data;
 mod ways;
+mod words;
 
 mod laws {
     use super::*;

@@ -129,7 +129,7 @@ fn kind_fits(kind: Kind, takes: AttributeType) -> bool {
     }
     match kind {
         Kind::Timestamp | Kind::Utc => matches!(takes, AttributeType::Timestamp | AttributeType::Long),
-        Kind::Integer => is_number(takes),
+        Kind::Integer | Kind::Count => is_number(takes),
         Kind::Float => takes == AttributeType::Float,
         Kind::Boolean => takes == AttributeType::Boolean,
         Kind::Ip => matches!(takes, AttributeType::Ip | AttributeType::Text { .. }),
