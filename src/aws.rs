@@ -41,7 +41,8 @@ pub async fn configuration(access: &Access<'_>) -> SdkConfig {
     if access.use_dual_stack {
         loader = loader.use_dual_stack(true);
     }
-    assuming(loader.load().await, access).await
+    // Loading looks in many places, and its future is as large as all of them.
+    assuming(Box::pin(loader.load()).await, access).await
 }
 
 /// The configuration with the credentials of the role that is to be assumed; as it is where none is. They are renewed before
@@ -55,7 +56,7 @@ pub async fn assuming(config: SdkConfig, access: &Access<'_>) -> SdkConfig {
     if let Some(session) = access.session {
         provider = provider.session_name(session_name(session));
     }
-    let credentials = SharedCredentialsProvider::new(provider.build().await);
+    let credentials = SharedCredentialsProvider::new(Box::pin(provider.build()).await);
     config.into_builder().credentials_provider(credentials).build()
 }
 

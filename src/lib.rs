@@ -5,13 +5,13 @@
 //! ```text
 //! source ──Chunk──▶ normalize workers ──Parcel──▶ lane per sink ──Batch──▶ sink.send ──Delivery──┐
 //!   ▲   records +      envelope → detect →          encode, batch by         one verdict an entry │
-//!   │   receipt        mapping → route              entries, bytes, age                           │
+//!   │   receipt        mapping → route → project    entries, bytes, age                           │
 //!   └── checkpoint ◀── frontier (contiguous, per shard) ◀── receipts settle ◀────────────┴─▶ dead letters
 //! ```
 //!
 //! A source hands on [chunks](record::Chunk) of [records](record::Record). A worker undoes their [envelopes](envelope),
-//! [normalizes](normalize) each event to OCSF bytes, and [routes](route) it. Each sink has a [lane](delivery) that
-//! batches, sends, and acts on one verdict an entry. When every part of a chunk is settled, its [receipt](ack::Receipt)
+//! [normalizes](normalize) each event to OCSF bytes, [routes](route) it, and projects it to the [vocabularies](vocabulary)
+//! that its sinks want. Each sink has a [lane](delivery) that batches, sends, and acts on one verdict an entry. When every part of a chunk is settled, its [receipt](ack::Receipt)
 //! tells the shard's [frontier](ack::Frontier), and the checkpoint moves.
 //!
 //! # The house
@@ -27,15 +27,18 @@
 //! | 0 | [`shutdown`] | the wish to stop |
 //! | 0 | [`mod@unit`] | durations and sizes with their units |
 //! | 1 | [`record`] | what a source hands on |
+//! | 1 | [`vocabulary`] | which names an event may use and what each takes: the form of the tables |
 //! | 2 | [`envelope`] | from a record's bytes to its events |
 //! | 2 | [`ocsf`] | the table of OCSF 1.8.0; a strict validator |
-//! | 3 | [`normalize`] | mapping files, compiled; from an event to OCSF bytes |
+//! | 2 | [`ecs`] | the table of Elastic's common schema 8.17 |
+//! | 2 | [`cim`] | the table of Splunk's common information model 6.0 |
+//! | 3 | [`normalize`] | mapping files, compiled; from an event to OCSF bytes, and from those to ECS and CIM |
 //! | 4 | [`route`] | which sinks an event goes to |
 //! | 4 | [`delivery`] | the seam of sinks; batches, lanes, retry, dead letters |
 //! | 5 | [`telemetry`] | what the process says about itself |
 //! | 5 | [`aws`] | credentials, region, endpoints of all AWS clients |
 //! | 5 | [`http`] | the one place where HTTP clients are made |
-//! | 6 | [`lease`] | where checkpoints stand; what to read next |
+//! | 6 | [`lease`] | who reads which shard, and up to where all is settled: a local file, or a table in the layout of KCL |
 //! | 7 | [`source`] | Kinesis, files |
 //! | 7 | [`sink`] | Splunk HEC, Elastic, files, standard output |
 //! | 8 | [`pipeline`] | intake, workers, lanes, dead letters, drain |
@@ -58,9 +61,11 @@
 pub mod ack;
 pub mod aws;
 pub mod budget;
+pub mod cim;
 pub mod cli;
 pub mod config;
 pub mod delivery;
+pub mod ecs;
 pub mod envelope;
 pub mod http;
 pub mod lease;
@@ -76,3 +81,4 @@ pub mod sink;
 pub mod source;
 pub mod telemetry;
 pub mod unit;
+pub mod vocabulary;

@@ -149,6 +149,10 @@ fn columns(text: &str) -> Result<(String, String), String> {
 pub enum Form {
     /// OCSF 1.8.0 events.
     Ocsf,
+    /// Elastic Common Schema 8.17.
+    Ecs,
+    /// Splunk's Common Information Model.
+    Cim,
     /// The events as AWS wrote them, free of their envelopes.
     Raw,
 }

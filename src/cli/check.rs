@@ -39,7 +39,7 @@ pub fn check(path: &Path, connect: bool) -> Result<u8, End> {
     let all_well = runtime()?.block_on(async {
         let mut all_well = true;
         for (name, source) in &pipeline.sources {
-            all_well &= say("source", name, &check_source(name, source).await);
+            all_well &= say("source", name, &Box::pin(check_source(name, source)).await);
         }
         for (name, sink) in &pipeline.sinks {
             let asked = sink.sink.check().await;
@@ -72,7 +72,7 @@ pub fn vanishing(pipeline: &pipeline::Settings) -> Vec<String> {
 
 async fn check_source(name: &str, source: &SourceSettings) -> Result<String, String> {
     match source {
-        SourceSettings::Kinesis(options) => match KinesisSource::check(name, options).await {
+        SourceSettings::Kinesis(options) => match Box::pin(KinesisSource::check(name, options)).await {
             Ok(shards) => Ok(format!("ready, {shards} shards")),
             Err(error) => Err(error.to_string()),
         },

@@ -12,7 +12,7 @@ use super::{End, INCOMPLETE};
 use crate::config;
 use crate::envelope::kpl::MAGIC;
 use crate::envelope::{Event, Limits, Peeler, Piece};
-use crate::normalize::{self, Explanation, Leaves, Mappings, Normalizer};
+use crate::normalize::{self, Explanation, Leaves, Mappings, Normalizer, Projection, Projector};
 use crate::sink::push_raw_line;
 use crate::source::file::Decoder;
 
@@ -29,10 +29,12 @@ pub fn normalize(options: &Normalize) -> Result<u8, End> {
     let mut bench = Bench {
         peeler: Peeler::new(Limits::default()),
         normalizer: Normalizer::new(Arc::clone(&mappings)),
+        projector: Projector::new(Arc::clone(&mappings)),
         mappings,
         options,
         out: BufWriter::new(io::stdout().lock()),
         document: Vec::new(),
+        projected: Vec::new(),
         tally: Tally::default(),
     };
     let standard_input = [Path::new("-").to_path_buf()];
@@ -62,10 +64,12 @@ enum Stop {
 struct Bench<'o> {
     peeler: Peeler,
     normalizer: Normalizer,
+    projector: Projector,
     mappings: Arc<Mappings>,
     options: &'o Normalize,
     out: BufWriter<io::StdoutLock<'static>>,
     document: Vec<u8>,
+    projected: Vec<u8>,
     tally: Tally,
 }
 
@@ -190,6 +194,7 @@ impl Bench<'_> {
         }
         self.tally.read += 1;
         self.tally.out += 1;
+        let log_type = Arc::clone(&normalized.log_type);
         if let Some(explanation) = explanation {
             if self.options.why {
                 eprintln!("{name}: record {record}, event {}: {}", event.index, normalized.log_type);
@@ -204,12 +209,28 @@ impl Bench<'_> {
         }
         match self.options.format {
             Form::Ocsf => self.document.push(b'\n'),
+            Form::Ecs => self.project(Projection::Ecs, &log_type),
+            Form::Cim => self.project(Projection::Cim, &log_type),
             Form::Raw => {
                 self.document.clear();
                 push_raw_line(event.body, &mut self.document);
             }
         }
         self.out.write_all(&self.document)
+    }
+
+    /// Puts the projection of the document in its place.
+    fn project(&mut self, to: Projection, log_type: &str) {
+        self.projected.clear();
+        if self.options.why {
+            let explanation = self.projector.project_explained(to, &self.document, log_type, &mut self.projected);
+            eprintln!("  {}:", to.name());
+            self.why(&explanation);
+        } else {
+            self.projector.project(to, &self.document, log_type, &mut self.projected);
+        }
+        self.projected.push(b'\n');
+        std::mem::swap(&mut self.document, &mut self.projected);
     }
 
     fn why(&self, explanation: &Explanation) {

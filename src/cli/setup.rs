@@ -15,15 +15,15 @@ pub fn elastic(path: &Path, sink: Option<&str>, dry_run: bool, opensearch: bool)
     let options = choose(options.sink.elastic.into_iter().collect(), sink)?;
     if dry_run {
         let flavor = if opensearch { Flavor::OpenSearch } else { Flavor::Elasticsearch };
-        println!("{:#}", printed(&setup::template(&options.index, flavor, flavor.unmapped())));
+        println!("{:#}", printed(&setup::template(&options, flavor, flavor.unmapped())));
         return Ok(0);
     }
     let sink = Elastic::new(&options).map_err(End::usage)?;
     runtime()?.block_on(async {
         let flavor = setup::flavor(&sink).await.map_err(End::failed)?;
-        let template = setup::template(&options.index, flavor, flavor.unmapped());
+        let template = setup::template(&options, flavor, flavor.unmapped());
         setup::install(&sink, &template).await.map_err(End::failed)?;
-        println!("installed {} and {} for {}", template.component_name, template.name, options.index);
+        println!("installed {} and {} for {}", template.component_name, template.name, options.stream());
         Ok(0)
     })
 }

@@ -28,7 +28,9 @@ pub fn status(path: &Path, as_json: bool) -> Result<u8, End> {
             println!("{:#}", Value::Array(document));
         } else {
             for (name, streams) in &all {
-                streams.iter().for_each(|stream| print_table(name, stream));
+                for stream in streams {
+                    print_table(name, stream);
+                }
             }
         }
         Ok(0)

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::Options;
+use crate::normalize::mapping::Loaded;
 
 /// The JSON Schema of the configuration, for editors.
 #[must_use]
@@ -55,6 +56,30 @@ pub fn example() -> String {
             let value = field.default.as_ref().map_or_else(|| format!("<{}>", field.kind), toml_text);
             let _ = writeln!(text, "# {} = {value}", field.name);
         }
+    }
+    text
+}
+
+/// What SIEMs call each log type in each format, as a table.
+#[must_use]
+pub fn formats(loaded: &Loaded) -> String {
+    let mut text = String::from(
+        "| log type | Splunk `raw` | Splunk `ocsf` | Splunk `cim` | Elastic `raw` |\n|---|---|---|---|---|\n",
+    );
+    let mut log_types: Vec<_> = loaded.log_types.iter().collect();
+    log_types.sort_by_key(|mapping| &mapping.log_type);
+    for mapping in log_types {
+        let own = mapping.log_type.replace('.', ":");
+        let raw = mapping.names.sourcetype.as_deref();
+        let dataset = mapping.names.dataset.as_deref();
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | `ocsf:{}` | `siemline:{own}:cim` | {} |",
+            mapping.log_type,
+            raw.map_or_else(String::new, |name| format!("`{name}`")),
+            raw.unwrap_or(&own),
+            dataset.map_or_else(String::new, |name| format!("`logs-{name}-`")),
+        );
     }
     text
 }

@@ -24,9 +24,11 @@ pub fn mappings(options: &NormalizeOptions) -> Result<Mappings, String> {
 ///
 /// As [`mappings`].
 pub fn compile(loaded: Loaded, options: &NormalizeOptions) -> Result<Mappings, String> {
-    let Loaded { mut log_types, base } = loaded;
+    let Loaded { mut log_types, base, projections } = loaded;
     reorder(&mut log_types, &options.columns)?;
-    let mut mappings = Mappings::compile(log_types, base, Table::v1_8()).map_err(|errors| {
+    let compiled = Mappings::compile(log_types, base, Table::v1_8());
+    let compiled = compiled.and_then(|mappings| mappings.with_projections(projections));
+    let mut mappings = compiled.map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         lines.join("\n")
     })?;

@@ -1,6 +1,6 @@
 //! Guards that what is generated is what is committed, and that every mistake is told once, with place and remedy.
 
-use super::{generate, parse};
+use super::{generate, loaded, parse};
 
 /// Compares a generated file with the committed one; `SIEMLINE_BLESS=1` writes it instead.
 fn compare(name: &str, generated: &str) {
@@ -18,6 +18,26 @@ fn generated_files_are_current() {
     compare("siemline.schema.json", &generate::schema());
     compare("REFERENCE.md", &generate::reference());
     compare("siemline.example.toml", &generate::example());
+}
+
+/// Guards that the page about formats tells what the mapping files say.
+#[test]
+fn the_table_of_formats_is_current() {
+    const MARKS: [&str; 2] =
+        ["<!-- Made from the mapping files; do not edit. -->\n", "<!-- The end of what is made. -->"];
+    let path = format!("{}/docs/formats.md", env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(&path).unwrap();
+    let begin = page.find(MARKS[0]).unwrap() + MARKS[0].len();
+    let end = page.find(MARKS[1]).unwrap();
+    let generated = generate::formats(&loaded(&[]).unwrap());
+    if std::env::var_os("SIEMLINE_BLESS").is_some() {
+        std::fs::write(&path, format!("{}{generated}{}", &page[..begin], &page[end..])).unwrap();
+    } else {
+        assert!(
+            page[begin..end] == generated,
+            "docs/formats.md is not what the mappings say: run with SIEMLINE_BLESS=1"
+        );
+    }
 }
 
 /// Guards that the example names real options: with its options uncommented and its placeholders filled, it is read.

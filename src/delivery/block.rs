@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Ledger;
 use crate::ack::{Outcome, Receipt};
 use crate::budget::Charge;
+use crate::normalize::{NamesOfLogTypes, Projection, SiemNames};
 use crate::record::Record;
 
 /// All events of one chunk, normalized, in a few buffers that the lanes share.
@@ -19,6 +20,10 @@ pub struct Block {
     pub ocsf: Vec<u8>,
     /// The events as AWS wrote them; empty where no sink asked for them.
     pub raw: Vec<u8>,
+    /// The events in other vocabularies, by the numbers of [`Projection`]; empty where no sink asked for them.
+    pub projected: [Vec<u8>; Projection::ALL.len()],
+    /// What SIEMs call the log types.
+    pub names: Arc<NamesOfLogTypes>,
     /// The events.
     pub rows: Vec<Row>,
     /// The room taken of the memory budget.
@@ -64,6 +69,8 @@ pub struct Row {
     pub ocsf: Range<usize>,
     /// The source text in [`Block::raw`]; empty where no sink asked for it.
     pub raw: Range<usize>,
+    /// The documents in [`Block::projected`]; empty where no sink that gets the event asked for it.
+    pub projected: [Range<usize>; Projection::ALL.len()],
     /// The log type that its mapping names.
     pub log_type: Arc<str>,
     /// OCSF `severity_id`.
@@ -99,6 +106,20 @@ impl<'a> EventView<'a> {
     #[must_use]
     pub fn raw(&self) -> &'a [u8] {
         self.block.raw.get(self.row.raw.clone()).unwrap_or_default()
+    }
+
+    /// The event in another vocabulary; empty where no sink that gets it asked for it.
+    #[must_use]
+    pub fn projected(&self, to: Projection) -> &'a [u8] {
+        let document = self.row.projected.get(to.number()).cloned();
+        let documents = self.block.projected.get(to.number());
+        documents.zip(document).and_then(|(documents, range)| documents.get(range)).unwrap_or_default()
+    }
+
+    /// What SIEMs call its log type; `None` for one without a mapping of its own.
+    #[must_use]
+    pub fn names(&self) -> Option<&'a SiemNames> {
+        self.block.names.get(&self.row.log_type)
     }
 
     /// The account, or an empty text.

@@ -27,8 +27,9 @@ pub struct DynamoDbStore {
     name: String,
     options: LeaseOptions,
     region: Option<String>,
+    use_fips: bool,
+    use_dual_stack: bool,
     start: Start,
-    sdk_config: Option<aws_config::SdkConfig>,
     table: OnceCell<DynamoDbTable>,
 }
 
@@ -39,21 +40,14 @@ impl Store {
         Self::File(FileTable::new(path, stream))
     }
 
-    /// The leases of a stream in this table of DynamoDB. `region` is the stream's. Nothing is opened or asked yet.
+    /// The leases of a stream in this table of DynamoDB. The stream's access tells the region and the kind of endpoint; the
+    /// role is for the stream alone. Nothing is opened or asked yet.
     #[must_use]
-    pub fn dynamodb(name: &str, options: &LeaseOptions, region: Option<&str>, start: Start) -> Self {
-        let region = options.region.as_deref().or(region).map(str::to_owned);
+    pub fn dynamodb(name: &str, options: &LeaseOptions, stream: &Access<'_>, start: Start) -> Self {
+        let region = options.region.as_deref().or(stream.region).map(str::to_owned);
+        let (use_fips, use_dual_stack) = (stream.use_fips, stream.use_dual_stack);
         let (name, options, table) = (name.to_owned(), options.clone(), OnceCell::new());
-        Self::DynamoDb(Box::new(DynamoDbStore { name, options, region, start, sdk_config: None, table }))
-    }
-
-    /// With this AWS configuration instead of the environment's.
-    #[must_use]
-    pub fn configured(mut self, sdk_config: &aws_config::SdkConfig) -> Self {
-        if let Self::DynamoDb(store) = &mut self {
-            store.sdk_config = Some(sdk_config.clone());
-        }
-        self
+        Self::DynamoDb(Box::new(DynamoDbStore { name, options, region, use_fips, use_dual_stack, start, table }))
     }
 }
 
@@ -62,13 +56,28 @@ impl DynamoDbStore {
         self.table.get().ok_or_else(|| Error::Passing(format!("DynamoDB table `{}` is not open yet", self.name)))
     }
 
+    async fn prepare(&self, stream: impl Future<Output = Result<StreamIdentity, Error>>) -> Result<(), Error> {
+        let keys = match (self.options.keys, &self.options.application) {
+            (LeaseKeys::Shard, _) => Keys::Shard,
+            (LeaseKeys::Stream, None) => Keys::Stream(stream.await?),
+            (LeaseKeys::Stream, Some(application)) => Keys::Application(application.clone(), stream.await?),
+        };
+        let table = self.open(keys).await;
+        if self.options.create_table {
+            table.create_table().await?;
+        } else {
+            table.check().await?;
+        }
+        // It was prepared before: the same.
+        let _ = self.table.set(table);
+        Ok(())
+    }
+
     /// The table is the process's own, whoever's role the stream is read with.
     async fn open(&self, keys: Keys) -> DynamoDbTable {
-        let access = Access { region: self.region.as_deref(), ..Access::default() };
-        let sdk_config = match &self.sdk_config {
-            Some(sdk_config) => sdk_config.clone(),
-            None => aws::configuration(&access).await,
-        };
+        let Self { use_fips, use_dual_stack, .. } = *self;
+        let access = Access { region: self.region.as_deref(), use_fips, use_dual_stack, ..Access::default() };
+        let sdk_config = aws::configuration(&access).await;
         DynamoDbTable::new(&sdk_config, self.options.endpoint_url.as_deref(), &self.name, keys, self.start)
     }
 }
@@ -82,20 +91,8 @@ impl LeaseTable for Store {
             Self::File(table) => return table.take().await,
             Self::DynamoDb(store) => store,
         };
-        let keys = match (store.options.keys, &store.options.application) {
-            (LeaseKeys::Shard, _) => Keys::Shard,
-            (LeaseKeys::Stream, None) => Keys::Stream(stream.await?),
-            (LeaseKeys::Stream, Some(application)) => Keys::Application(application.clone(), stream.await?),
-        };
-        let table = store.open(keys).await;
-        if store.options.create_table {
-            table.create_table().await?;
-        } else {
-            table.check().await?;
-        }
-        // It was prepared before: the same.
-        let _ = store.table.set(table);
-        Ok(())
+        // The calls of the SDK are large futures, and are made once.
+        Box::pin(store.prepare(stream)).await
     }
 
     async fn load(&self) -> Result<BTreeMap<String, Lease>, Error> {

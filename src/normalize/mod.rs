@@ -8,6 +8,9 @@
 //! The plan then writes the output members into a scratch buffer, noting which leaf went where; what needs to know all
 //! of that (`rest`, `observables`, `unmapped`) is put in when the parts are joined (`run::assemble`).
 //!
+//! A [`Projector`] runs the same plans over an OCSF event and writes another vocabulary (`project`). Which names a plan may
+//! write, and what the engine adds by itself, is for the vocabulary's table to say.
+//!
 //! Nothing here recurses on the depth of the input; the plan's own depth is bounded by `plan::DEPTH_MAX`.
 
 mod accounts;
@@ -21,6 +24,8 @@ pub mod mapping;
 mod normalizer;
 mod pass;
 mod plan;
+mod project;
+mod projection;
 pub mod redact;
 mod repair;
 mod run;
@@ -39,8 +44,11 @@ use std::time::Duration;
 pub use accounts::{AccountFacts, Accounts, AccountsError};
 pub use amend::Amend;
 pub use explain::{Explanation, Leaves, Written};
+pub use mapping::ast::SiemNames;
 pub use normalizer::Normalizer;
-pub use plan::{Error, Mappings};
+pub use plan::{Error, Mappings, NamesOfLogTypes};
+pub use project::Projector;
+pub use projection::Projection;
 pub use scan::value_at;
 use sha2::{Digest as _, Sha256};
 

@@ -41,7 +41,7 @@ pub struct Normalizer {
 
 /// A string of the event that may hold JSON.
 #[derive(Clone, Debug)]
-struct Embedded {
+pub(super) struct Embedded {
     /// Which `[[parse]]` named it.
     number: usize,
     node: usize,
@@ -59,13 +59,13 @@ impl std::fmt::Debug for Normalizer {
 }
 
 /// Where the parts of one event are put; everything but the tape, whose lifetime is that of the event.
-struct Desk<'d> {
-    mappings: &'d Mappings,
-    parser: &'d mut ParserBuffers,
-    buffers: &'d mut Buffers,
-    embedded: &'d mut Vec<Embedded>,
+pub(super) struct Desk<'d> {
+    pub(super) mappings: &'d Mappings,
+    pub(super) parser: &'d mut ParserBuffers,
+    pub(super) buffers: &'d mut Buffers,
+    pub(super) embedded: &'d mut Vec<Embedded>,
     /// The plan that took the last line of text. The next one is most often its, too.
-    last_text: &'d mut usize,
+    pub(super) last_text: &'d mut usize,
 }
 
 /// The event as the plans see it.
@@ -342,7 +342,7 @@ impl<'d> Desk<'d> {
     }
 
     /// Finds the nodes of every path from the root, and lets go what may go.
-    fn begin<T: Trace>(&mut self, plan: &Plan, nodes: &[Node<'_>], trace: &mut T) {
+    pub(super) fn begin<T: Trace>(&mut self, plan: &Plan, nodes: &[Node<'_>], trace: &mut T) {
         self.begin_scope(plan, nodes);
         let buffers = &mut *self.buffers;
         for ignore in &plan.ignores {

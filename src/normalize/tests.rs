@@ -166,6 +166,7 @@ fn compare(path: &str, expect: &Value, found: &Value, lines: &mut Vec<String>) {
 }
 
 mod generated;
+mod lists;
 mod pass;
 mod raw_data;
 mod ways;

@@ -9,7 +9,7 @@ profiles, d (deprecated since), ob (observable type_id); a class also uid, categ
 t (type), o (object), r (q required, m recommended, p optional), a (is an array), e (enum {value: caption}), s (sibling),
 p (profiles that supply it), d, de (deprecated enum values), ob.
 
-The output is described at the top of `parse.rs`.
+The output is described at the top of `src/vocabulary/parse.rs`.
 """
 
 import json
@@ -129,6 +129,7 @@ def main():
         body += [attribute_line(key, shape["attributes"][key], enums) for key in sorted(shape["attributes"])]
 
     print(f"version {schema['version']}")
+    print("rest unmapped")
     categories = {schema["classes"]["base_event"]["category_uid"]: schema["classes"]["base_event"]["category_name"]}
     categories.update({int(key): value for key, value in schema["categories"].items()})
     for key in sorted(categories):

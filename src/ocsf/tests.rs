@@ -22,7 +22,7 @@ fn the_embedded_table_is_whole() {
             // The schema lost the sibling of this one attribute.
             let sibling_is_there = attribute.sibling.is_none_or(|sibling| shape.attribute(sibling).is_some());
             assert!(sibling_is_there || place == "observable.type_uid", "{place}");
-            assert!(attribute.profiles.iter().all(|profile| table.profiles().contains(profile)), "{place}");
+            assert!(attribute.profiles.iter().all(|profile| table.profile(profile).is_some()), "{place}");
             if let Some(id) = table.observable_of(attribute) {
                 assert!(table.observable_caption(id).is_some(), "{place}");
             }
@@ -197,6 +197,6 @@ fn broken_tables_name_the_line() {
         ("category 0 None\nclass a 1 0 caption=A\n  -b", "line 3: base_event has no such attribute to leave out"),
         ("class a 1 7 caption=A", "line 1: unknown category"),
     ] {
-        assert_eq!(parse::parse(text).unwrap_err().to_string(), message, "{text}");
+        assert_eq!(Table::parse(text).unwrap_err().to_string(), message, "{text}");
     }
 }

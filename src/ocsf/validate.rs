@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use super::table::{Attribute, AttributeType, Class, Constraint, Enumeration, Object, Requirement, Shape, Table};
+use super::{Attribute, AttributeType, Class, Constraint, Enumeration, Object, Requirement, Shape, Table};
 
 mod observables;
 #[cfg(test)]
@@ -174,7 +174,7 @@ impl<'a> Check<'a> {
     fn declare_profiles(&mut self, class: &Class, declared: Option<&'a Value>) {
         let declared = declared.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
         for profile in declared {
-            if !self.table.profiles().contains(&profile) {
+            if self.table.profile(profile).is_none() {
                 self.tell(Code::ProfileUnknown, "metadata.profiles", format!("no profile {profile:?}"));
             } else if !class.shape.accepts_profile(profile) {
                 let words = format!("{profile} does not apply to {}", class.shape.name);
@@ -291,7 +291,7 @@ impl<'a> Check<'a> {
             }
             AttributeType::Float if !value.is_number() => self.tell(Code::WrongType, at, wrong("float_t")),
             AttributeType::Boolean if !value.is_boolean() => self.tell(Code::WrongType, at, wrong("boolean_t")),
-            AttributeType::Float | AttributeType::Boolean | AttributeType::Json => {}
+            AttributeType::Float | AttributeType::Boolean | AttributeType::Json | AttributeType::Date => {}
         }
     }
 
@@ -448,7 +448,7 @@ fn kind_of(value: &Value) -> &'static str {
 fn pattern_of(type_name: &str) -> Option<&'static Regex> {
     static PATTERNS: OnceLock<Vec<(&'static str, Regex)>> = OnceLock::new();
     let patterns = PATTERNS.get_or_init(|| {
-        let types = Table::v1_8().types.values();
+        let types = Table::v1_8().types();
         types.filter_map(|scalar| Some((scalar.name, Regex::new(scalar.pattern?).ok()?))).collect()
     });
     patterns.iter().find(|(name, _)| *name == type_name).map(|(_, pattern)| pattern)

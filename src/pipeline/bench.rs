@@ -8,23 +8,28 @@ use sha2::{Digest as _, Sha256};
 use super::draft::Draft;
 use super::duplicates::Keys;
 use super::worker::Shared;
-use crate::delivery::Row;
+use crate::delivery::{Block, Row};
 use crate::envelope::Event;
 use crate::normalize::redact::Redacted;
-use crate::normalize::{self, Accounts, Amend, BodyDigest, Complaint, Normalizer};
+use crate::normalize::{self, Accounts, Amend, BodyDigest, Complaint, Normalizer, Projection, Projector};
 use crate::record::Record;
 use crate::route::{Decision, Desk, Facts};
 
 /// What one worker makes rows with. It shares nothing that it writes to.
 pub struct Bench {
     normalizer: Normalizer,
+    projector: Projector,
     desk: Desk,
 }
 
 impl Bench {
     /// A bench for one worker.
     pub fn new(shared: &Shared) -> Self {
-        Self { normalizer: Normalizer::new(Arc::clone(&shared.mappings)), desk: Desk::default() }
+        Self {
+            normalizer: Normalizer::new(Arc::clone(&shared.mappings)),
+            projector: Projector::new(Arc::clone(&shared.mappings)),
+            desk: Desk::default(),
+        }
     }
 
     /// Normalizes one event, decides where it goes, and adds its row, or counts what let it go.
@@ -82,11 +87,13 @@ impl Bench {
         if shared.wants_raw {
             draft.block.raw.extend_from_slice(event.body);
         }
+        let projected = self.project(shared, lanes, begin, &normalized.log_type, draft);
         let row = Row {
             record: place.number,
             index: event.index,
             ocsf: begin..draft.block.ocsf.len(),
             raw: raw_begin..draft.block.raw.len(),
+            projected,
             log_type: normalized.log_type,
             severity_id: normalized.severity_id,
             time_ms: normalized.time_ms,
@@ -95,6 +102,29 @@ impl Bench {
             id,
         };
         draft.add(row, lanes, keys);
+    }
+
+    /// Projects the document that begins at `begin` to each vocabulary that one of its lanes wants, once, and says where it
+    /// stands there.
+    fn project(
+        &mut self,
+        shared: &Shared,
+        lanes: u64,
+        begin: usize,
+        log_type: &str,
+        draft: &mut Draft,
+    ) -> [Range<usize>; Projection::ALL.len()] {
+        let Block { ocsf, projected, .. } = &mut draft.block;
+        let document = ocsf.get(begin..).unwrap_or_default();
+        let mut places = [const { 0..0 }; Projection::ALL.len()];
+        let wanted = shared.projected_for.iter().map(|wanting| wanting & lanes != 0);
+        let targets = Projection::ALL.into_iter().zip(wanted).zip(projected.iter_mut().zip(&mut places));
+        for ((projection, _), (documents, place)) in targets.filter(|((_, is_wanted), _)| *is_wanted) {
+            let start = documents.len();
+            self.projector.project(projection, document, log_type, documents);
+            *place = start..documents.len();
+        }
+        places
     }
 
     /// The lanes of an event, its tags, and what is to be remembered of it; or the rule that lets it go.

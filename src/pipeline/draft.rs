@@ -31,6 +31,8 @@ impl Draft {
             records: Vec::new(),
             ocsf: Vec::new(),
             raw: Vec::new(),
+            projected: Default::default(),
+            names: Arc::default(),
             rows: Vec::with_capacity(records),
             charges: Vec::new(),
             ledger: Ledger::default(),

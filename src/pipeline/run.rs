@@ -120,6 +120,7 @@ impl House {
             mappings,
             limits: settings.limits,
             wants_raw: settings.wants_raw(),
+            projected_for: settings.projected_for(),
             routes: settings.routes.clone(),
             accounts,
             dead_letters,

@@ -7,6 +7,7 @@ use super::any_sink::SinkSettings;
 use super::duplicates::DeduplicateOptions;
 use super::options::{DeadLetterFileOptions, PipelineOptions};
 use crate::envelope::Limits;
+use crate::normalize::Projection;
 use crate::normalize::redact::Redactions;
 use crate::route::Routes;
 use crate::sink::Format;
@@ -45,6 +46,17 @@ pub enum SourceSettings {
 }
 
 impl Settings {
+    /// The lanes that want each vocabulary, a bit for each, by the numbers of [`Projection`].
+    #[must_use]
+    pub fn projected_for(&self) -> [u64; Projection::ALL.len()] {
+        let wants = |projection| {
+            let lanes = self.sinks.iter().enumerate();
+            let lanes = lanes.filter(|(_, (_, sink))| sink.format.projection() == Some(projection));
+            lanes.fold(0, |bits, (lane, _)| bits | 1_u64 << lane)
+        };
+        Projection::ALL.map(wants)
+    }
+
     /// Says whether a sink wants the events as AWS wrote them, so that the workers keep them.
     #[must_use]
     pub fn wants_raw(&self) -> bool {

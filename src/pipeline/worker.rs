@@ -17,8 +17,8 @@ use crate::budget::Budget;
 use crate::delivery::{Block, DeadLetter, DeadLetters as _, DeadReason, Parcel, What};
 use crate::envelope::{Limits, Peeler, Piece, Refusal};
 use crate::metric::EventMeter;
-use crate::normalize::Mappings;
 use crate::normalize::redact::Redactor;
+use crate::normalize::{Mappings, Projection};
 use crate::record::Chunk;
 use crate::route::Routes;
 
@@ -32,6 +32,8 @@ pub struct Shared {
     pub limits: Limits,
     /// Whether a sink wants the events as AWS wrote them.
     pub wants_raw: bool,
+    /// The lanes that want each vocabulary, a bit for each, by the numbers of [`Projection`].
+    pub projected_for: [u64; Projection::ALL.len()],
     /// Which events go where.
     pub routes: Routes,
     /// What is taken out of events.
@@ -100,7 +102,9 @@ impl Worker {
             }
         }
         draft.block.records = records;
-        let made = draft.block.ocsf.len() + draft.block.raw.len();
+        draft.block.names = Arc::clone(self.shared.mappings.siem_names());
+        let projected: usize = draft.block.projected.iter().map(Vec::len).sum();
+        let made = draft.block.ocsf.len() + draft.block.raw.len() + projected;
         draft.block.charges.push(self.shared.budget.charge(made));
         let memory = self.shared.duplicates.as_ref().map(Duplicates::memory);
         let routed = draft.deal(self.lanes.len(), memory, now_ms);

@@ -5,6 +5,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::delivery::EventView;
+use crate::normalize::Projection;
 
 /// In which form a sink delivers events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -13,19 +14,53 @@ pub enum Format {
     /// As OCSF.
     #[default]
     Ocsf,
+    /// In Elastic's common schema.
+    Ecs,
+    /// With the fields of Splunk's common information model.
+    Cim,
     /// As AWS wrote them, for the SIEM's own AWS add-on.
     Raw,
 }
 
 impl Format {
+    /// The vocabulary that events are projected to for it.
+    #[must_use]
+    pub const fn projection(self) -> Option<Projection> {
+        match self {
+            Self::Ecs => Some(Projection::Ecs),
+            Self::Cim => Some(Projection::Cim),
+            Self::Ocsf | Self::Raw => None,
+        }
+    }
+
+    /// The name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ocsf => "ocsf",
+            Self::Ecs => "ecs",
+            Self::Cim => "cim",
+            Self::Raw => "raw",
+        }
+    }
+
+    /// The event in this form where it is a document of ours: a JSON object in one line. `None` for the raw form.
+    pub(super) fn document(self, event: EventView<'_>) -> Option<&[u8]> {
+        match (self, self.projection()) {
+            (Self::Raw, _) => None,
+            (_, Some(projection)) => Some(event.projected(projection)),
+            (_, None) => Some(event.ocsf()),
+        }
+    }
+
     /// Appends the event in this form as one line of NDJSON; a raw text line becomes a JSON string.
     pub(super) fn push_line(self, event: EventView<'_>, out: &mut Vec<u8>) {
-        match self {
-            Self::Ocsf => {
-                out.extend_from_slice(event.ocsf());
+        match self.document(event) {
+            Some(document) => {
+                out.extend_from_slice(document);
                 out.push(b'\n');
             }
-            Self::Raw => push_raw_line(event.raw(), out),
+            None => push_raw_line(event.raw(), out),
         }
     }
 }

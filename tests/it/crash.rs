@@ -47,7 +47,7 @@ async fn nothing_is_lost_when_the_process_is_killed() {
     let mut dice = fastrand::Rng::with_seed(seed);
     let kinesis = FakeKinesis::start(4, Plan::dice(dice.u64(..), 5, passing())).await;
     let plan = |sink: &'static str, seed: u64| {
-        Plan::dice(seed, 20, Fault::passing()).refusing(move |event| is_refused(sink, number(&event["finding_info"])))
+        Plan::dice(seed, 20, Fault::passing()).refusing(move |event| is_refused(sink, number(event)))
     };
     let hec = FakeHec::start(plan(SINKS[0], dice.u64(..))).await;
     let bulk = FakeBulk::start(plan(SINKS[1], dice.u64(..))).await;
@@ -94,10 +94,9 @@ async fn nothing_is_lost_when_the_process_is_killed() {
     binary.stop(started, &house).await;
 
     let indexed = hec.received();
-    let indexed: Vec<u32> =
-        indexed.values().map(|arrival| number(&arrival.envelope["event"]["finding_info"])).collect();
+    let indexed: Vec<u32> = indexed.values().map(|arrival| number(&arrival.envelope["event"])).collect();
     let created = bulk.received();
-    let created: Vec<u32> = created.values().map(|arrival| number(&arrival.document["finding_info"])).collect();
+    let created: Vec<u32> = created.values().map(|arrival| number(&arrival.document)).collect();
     for (sink, arrived, expected) in [(SINKS[0], indexed, at_hec), (SINKS[1], created, at_bulk)] {
         let ids = arrived.len();
         let arrived: BTreeSet<u32> = arrived.into_iter().collect();
@@ -123,8 +122,10 @@ async fn nothing_is_lost_when_the_process_is_killed() {
 }
 
 /// The number of an event, which its finding's id spells.
-fn number(finding_info: &Value) -> u32 {
-    let id = finding_info["uid_alt"].as_str().unwrap_or_else(|| panic!("no finding: {finding_info}"));
+fn number(event: &Value) -> u32 {
+    // OCSF at Splunk; ECS at Elastic, which has the id of a finding under `ocsf`.
+    let id = event["finding_info"]["uid_alt"].as_str().or_else(|| event["ocsf"]["finding_info"]["uid_alt"].as_str());
+    let id = id.unwrap_or_else(|| panic!("no finding: {event}"));
     u32::from_str_radix(id, 16).unwrap()
 }
 

@@ -17,7 +17,7 @@ fn sink_with(url: &str, key: &str, more: &Value) -> Elastic {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("key");
     std::fs::write(&path, key).unwrap();
-    let mut options = json!({ "endpoint": url, "api_key": { "file": path } });
+    let mut options = json!({ "endpoint": url, "api_key": { "file": path }, "format": "ocsf" });
     for (key, value) in more.as_object().unwrap() {
         options[key] = value.clone();
     }
@@ -57,7 +57,7 @@ async fn raw_events_are_created() {
     assert_eq!(sink.send(&batch(&sink, 2)).await, Ok(Delivery::accepted()));
     let document = &cluster.received()[&uid(1)].document;
     assert_eq!((&document["message"], &document["siemline"]["log_type"]), (&json!("line 1"), &json!("aws.guardduty")));
-    assert!(cluster.queries()[0].starts_with("/logs-siemline.ocsf-default/_bulk?"), "{:?}", cluster.queries());
+    assert!(cluster.queries()[0].starts_with("/logs-siemline.raw-default/_bulk?"), "{:?}", cluster.queries());
 }
 
 /// Guards that every fault becomes what the lane is to do about it, and that the next sending heals it: nothing is lost,
@@ -193,11 +193,12 @@ async fn setup_installs_the_templates() {
     let cluster = FakeBulk::start(Plan::healthy()).await;
     let elastic = sink(&cluster.url);
     assert_eq!(setup::flavor(&elastic).await, Ok(Flavor::Elasticsearch));
-    let template = setup::template(ElasticOptions::INDEX, Flavor::Elasticsearch, Unmapped::Searchable);
+    let options = serde_json::from_value::<ElasticOptions>(json!({ "endpoint": cluster.url })).unwrap();
+    let template = setup::template(&options, Flavor::Elasticsearch, Unmapped::Searchable);
     assert_eq!(setup::install(&elastic, &template).await, Ok(()));
     let templates = cluster.templates();
-    assert_eq!(templates["/_component_template/siemline-ocsf@mappings"], template.component);
-    assert_eq!(templates["/_index_template/siemline-logs-siemline.ocsf-default"], template.index_template);
+    assert_eq!(templates["/_component_template/siemline-ecs@mappings"], template.component);
+    assert_eq!(templates["/_index_template/siemline-logs-siemline.ecs-default"], template.index_template);
     let error = setup::install(&sink_with(&cluster.url, API_KEY_CREATE_ONLY, &json!({})), &template).await.unwrap_err();
     assert_eq!(error.code, "security_exception");
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// Every room of `src/lib.rs` and the floor it stands on. A room names only rooms on lower floors, and itself.
-const FLOORS: [(&str, u8); 21] = [
+const FLOORS: [(&str, u8); 24] = [
     ("ack", 0),
     ("budget", 0),
     ("metric", 0),
@@ -14,6 +14,9 @@ const FLOORS: [(&str, u8); 21] = [
     ("shutdown", 0),
     ("unit", 0),
     ("record", 1),
+    ("vocabulary", 1),
+    ("cim", 2),
+    ("ecs", 2),
     ("envelope", 2),
     ("ocsf", 2),
     ("normalize", 3),
@@ -31,7 +34,8 @@ const FLOORS: [(&str, u8); 21] = [
 ];
 
 /// Rooms that are functions of bytes, values and an explicit time.
-const PURE: [&str; 8] = ["ack", "envelope", "metric", "normalize", "ocsf", "record", "route", "unit"];
+const PURE: [&str; 11] =
+    ["ack", "cim", "ecs", "envelope", "metric", "normalize", "ocsf", "record", "route", "unit", "vocabulary"];
 
 /// What a pure room must not name: files, sockets, clocks, logging. `std::net::IpAddr` is a value and may be named.
 const WORLD: &str = r"std::(fs|process|thread|env)\b|std::net::(Tcp|Udp|ToSocketAddrs)|\bnet::(TcpStream|TcpListener|UdpSocket)|tokio::(fs|net|time|task|runtime|spawn)\b|\bSystemTime\b|std::time::\{?[^;]*\bInstant\b|Timestamp::now|Zoned::now|\btracing\b|\b(e?println|e?print)!";

@@ -117,7 +117,7 @@ async fn a_lane_to_bulk_loses_nothing_and_buries_only_poison() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key");
         std::fs::write(&path, API_KEY).unwrap();
-        let options = json!({ "endpoint": cluster.url, "api_key": { "file": path } });
+        let options = json!({ "endpoint": cluster.url, "api_key": { "file": path }, "format": "ocsf" });
         let options: ElasticOptions = serde_json::from_value(options).unwrap();
         let (buried, meter) = deliver(Elastic::new(&options).unwrap(), ElasticOptions::LANE).await;
         assert_eq!(buried, poison(), "seed {seed}, {percent} % faults");

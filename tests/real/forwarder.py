@@ -21,7 +21,10 @@ DETECTION_FINDING = 2004
 class Forwarder:
     """One siemline with one Kinesis source and one file sink, started and stopped as often as a scenario likes."""
 
-    def __init__(self, binary: str, directory: Path, endpoint: str, stream: str, records_max: int, more: str = ""):
+    def __init__(
+        self, binary: str, directory: Path, endpoint: str, stream: str, records_max: int, more: str = "",
+        lease: str = "file_may_vanish = true",
+    ):
         self.binary = binary
         self.directory = directory
         self.config = directory / "siemline.toml"
@@ -40,7 +43,7 @@ stream = "{stream}"
 region = "{REGION}"
 endpoint_url = "{endpoint}"
 checkpoint_file = {json.dumps(str(self.checkpoints))}
-lease = {{ file_may_vanish = true }}
+lease = {{ {lease} }}
 checkpoint_interval = "200ms"
 idle_wait = "200ms"
 shard_sync_interval = "500ms"

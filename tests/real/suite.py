@@ -12,6 +12,7 @@ import traceback
 from pathlib import Path
 
 import fan_out
+import leases
 import resharding
 import schema
 import subscription
@@ -19,7 +20,7 @@ from report import Report, print_table
 from servers import Failure
 
 # The bound for the whole suite, with room for the installation of its parts.
-SUITE_SECONDS = 480
+SUITE_SECONDS = 720
 
 
 def main() -> int:
@@ -45,6 +46,7 @@ def main() -> int:
     scenarios = [
         ("resharding", lambda place, report: resharding.run(binary, args.node, args.kinesis_local, place, report)),
         ("fan_out", lambda place, report: fan_out.run(binary, args.node, args.kinesis_local, place, report)),
+        ("leases", lambda place, report: leases.run(binary, args.node, args.kinesis_local, place, report)),
         ("subscription", lambda place, report: subscription.run(binary, place, report)),
         ("schema", lambda place, report: schema.run(binary, place, report)),
     ]

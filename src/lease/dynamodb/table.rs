@@ -1,16 +1,20 @@
 //! The calls to DynamoDB, and what their failures mean.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::get_item::GetItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ReturnValue,
     ReturnValuesOnConditionCheckFailure, ScalarAttributeType, TableDescription, TableStatus,
 };
+
+use tokio::time::Instant;
 
 use super::item::{self, Item, LEADER, LEASE_KEY};
 use super::keys::Keys;
@@ -23,6 +27,9 @@ const CREATION_POLL: Duration = Duration::from_millis(500);
 /// How long the creation of a table may take.
 const CREATION_MAX: Duration = Duration::from_mins(2);
 
+/// How long a table of KCL's locks that is not there is not looked for again.
+const LOCKS_MISSING: Duration = Duration::from_mins(1);
+
 /// The leases of one stream in a table of DynamoDB.
 ///
 /// It reads consistently: what was written before is seen. A table is scanned whole, also where others share it, since KCL's
@@ -33,6 +40,8 @@ pub struct DynamoDbTable {
     table: String,
     keys: Keys,
     start: Start,
+    /// Until when the table of KCL's locks need not be looked for: it is not there, or not for us.
+    no_locks_until: Arc<Mutex<Option<Instant>>>,
 }
 
 impl DynamoDbTable {
@@ -41,7 +50,13 @@ impl DynamoDbTable {
     pub fn new(sdk_config: &SdkConfig, endpoint_url: Option<&str>, table: &str, keys: Keys, start: Start) -> Self {
         let mut builder = aws_sdk_dynamodb::config::Builder::from(sdk_config);
         builder.set_endpoint_url(endpoint_url.map(str::to_owned));
-        Self { client: Client::from_conf(builder.build()), table: table.to_owned(), keys, start }
+        Self {
+            client: Client::from_conf(builder.build()),
+            table: table.to_owned(),
+            keys,
+            start,
+            no_locks_until: Arc::default(),
+        }
     }
 
     /// Says whether the table is there and is a lease table.
@@ -149,6 +164,11 @@ impl DynamoDbTable {
         }
     }
 
+    async fn lock(&self, table: &str, key: &str) -> Result<Option<Leader>, SdkError<GetItemError>> {
+        let get = self.client.get_item().table_name(table).key(key, AttributeValue::S(LEADER.to_owned()));
+        Ok(get.consistent_read(true).send().await?.item.as_ref().and_then(item::leader))
+    }
+
     async fn get(&self, shard: &str) -> Result<Option<(String, Lease)>, Error> {
         let key = AttributeValue::S(self.keys.key(shard));
         let answer =
@@ -243,25 +263,25 @@ impl LeaseTable for DynamoDbTable {
     }
 
     /// The lock lies in the table of leases since KCL 3.5, and in a table of its own before, whose name is the application's
-    /// with `-CoordinatorState`; the lease table has the application's name.
+    /// with `-CoordinatorState`; the lease table has the application's name. With keys of our own, no KCL is there.
     async fn leader(&self) -> Result<Option<Leader>, Error> {
-        let places = [(self.table.clone(), LEASE_KEY), (format!("{}-CoordinatorState", self.table), "key")];
-        for (table, key) in places {
-            let get = self.client.get_item().table_name(&table).key(key, AttributeValue::S(LEADER.to_owned()));
-            match get.consistent_read(true).send().await {
-                Ok(answer) => {
-                    if let Some(leader) = answer.item.as_ref().and_then(item::leader) {
-                        return Ok(Some(leader));
-                    }
-                }
-                // There is no such table, or nobody but KCL may read it: then it says nothing.
-                Err(error)
-                    if table != self.table
-                        && matches!(code(&error).as_str(), "ResourceNotFoundException" | "AccessDeniedException") => {}
-                Err(error) => return Err(self.failed("GetItem", &error)),
-            }
+        if matches!(self.keys, Keys::Application(..)) {
+            return Ok(None);
         }
-        Ok(None)
+        let lock = self.lock(&self.table, LEASE_KEY).await.map_err(|error| self.failed("GetItem", &error))?;
+        let no_locks_until = *self.no_locks_until.lock().unwrap_or_else(PoisonError::into_inner);
+        if lock.is_some() || no_locks_until.is_some_and(|until| Instant::now() < until) {
+            return Ok(lock);
+        }
+        match self.lock(&format!("{}-CoordinatorState", self.table), "key").await {
+            Ok(lock) => Ok(lock),
+            Err(error) if matches!(code(&error).as_str(), "ResourceNotFoundException" | "AccessDeniedException") => {
+                let until = Instant::now() + LOCKS_MISSING;
+                *self.no_locks_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+                Ok(None)
+            }
+            Err(error) => Err(self.failed("GetItem", &error)),
+        }
     }
 }
 

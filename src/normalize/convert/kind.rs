@@ -32,6 +32,8 @@ pub(in super::super) enum Type {
     Email,
     Uuid,
     Timestamp,
+    /// A time as text.
+    Date,
     Integer {
         min: i64,
         max: i64,
@@ -48,6 +50,7 @@ impl Type {
             // What fits is looked at when it is written.
             Self::Text { .. } | Self::Ip | Self::Mac | Self::Email | Self::Uuid => Kind::String,
             Self::Timestamp => Kind::Timestamp,
+            Self::Date => Kind::Date,
             Self::Integer { .. } => Kind::Integer,
             Self::Float => Kind::Float,
             Self::Boolean => Kind::Boolean,
@@ -95,7 +98,11 @@ pub(in super::super) fn convert(scalar: Scalar<'_>, kind: Kind) -> Option<(Value
 pub(in super::super) fn convert_in<'v>(scalar: Scalar<'v>, kind: Kind, zone: &TimeZone) -> Option<(Value<'v>, bool)> {
     let whole = |scalar| Some((Value::Scalar(scalar), false));
     match (kind, scalar) {
-        (Kind::Timestamp | Kind::Utc, scalar) => {
+        (Kind::Integer | Kind::Date, Scalar::Integer(_))
+        | (Kind::Float, Scalar::Integer(_) | Scalar::Unsigned(_) | Scalar::Float(_))
+        | (Kind::Boolean, Scalar::Boolean(_))
+        | (Kind::String | Kind::Json, _) => whole(scalar),
+        (Kind::Timestamp | Kind::Date | Kind::Utc, scalar) => {
             let zone = if kind == Kind::Utc { &TimeZone::UTC } else { zone };
             let instant = match scalar {
                 Scalar::Text(text) => time::parse(text, zone)?,
@@ -105,10 +112,6 @@ pub(in super::super) fn convert_in<'v>(scalar: Scalar<'v>, kind: Kind, zone: &Ti
             };
             Some((Value::Scalar(Scalar::Integer(instant.ms)), instant.cut))
         }
-        (Kind::Integer, Scalar::Integer(_))
-        | (Kind::Float, Scalar::Integer(_) | Scalar::Unsigned(_) | Scalar::Float(_))
-        | (Kind::Boolean, Scalar::Boolean(_))
-        | (Kind::String | Kind::Json, _) => whole(scalar),
         (Kind::Integer, Scalar::Text(text)) => {
             let text = text.trim();
             if let Ok(number) = text.parse() {
@@ -148,6 +151,10 @@ pub(in super::super) fn fit(value: &Value<'_>, target: Type, out: &mut Vec<u8>) 
             json::push_i64(out, *number);
             Some(Fitted { fit: Fit::Number, number: *number })
         }
+        (Type::Date, Value::Scalar(Scalar::Integer(number))) => {
+            time::push(*number, out);
+            Some(Fitted { fit: Fit::Number, number: *number })
+        }
         (Type::Float, Value::Scalar(scalar @ (Scalar::Integer(_) | Scalar::Unsigned(_) | Scalar::Float(_))))
         | (Type::Boolean, Value::Scalar(scalar @ Scalar::Boolean(_)))
         | (Type::Json, Value::Scalar(scalar)) => {
@@ -169,7 +176,7 @@ pub(in super::super) fn fit_text(text: &str, target: Type, out: &mut Vec<u8>) ->
         Type::Mac => is_mac(text),
         Type::Email => is_email(text),
         Type::Uuid => is_uuid(text),
-        Type::Timestamp | Type::Integer { .. } | Type::Float | Type::Boolean => false,
+        Type::Timestamp | Type::Date | Type::Integer { .. } | Type::Float | Type::Boolean => false,
     };
     if fits {
         json::push_string(out, text);

@@ -12,6 +12,50 @@ pub(in super::super) struct Instant {
 
 const DAY_MS: i64 = 86_400_000;
 
+/// The milliseconds of the years 0 to 9999, which have four digits.
+const SPELLABLE_MS: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
+
+/// Appends a time as a JSON string, RFC 3339 in UTC with milliseconds; as the number of milliseconds where the year has no
+/// four digits.
+pub(in super::super) fn push(ms: i64, out: &mut Vec<u8>) {
+    if !SPELLABLE_MS.contains(&ms) {
+        return super::super::json::push_i64(out, ms);
+    }
+    let (year, month, day) = civil(ms.div_euclid(DAY_MS));
+    let of_day = ms.rem_euclid(DAY_MS);
+    let clock = [of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1_000 % 60];
+    out.push(b'"');
+    push_digits(year, 4, out);
+    for (mark, number) in [(b'-', month), (b'-', day), (b'T', clock[0]), (b':', clock[1]), (b':', clock[2])] {
+        out.push(mark);
+        push_digits(number, 2, out);
+    }
+    out.push(b'.');
+    push_digits(of_day % 1_000, 3, out);
+    out.extend_from_slice(b"Z\"");
+}
+
+fn push_digits(number: i64, width: u32, out: &mut Vec<u8>) {
+    for place in (0..width).rev() {
+        let digit = number / 10_i64.pow(place) % 10;
+        out.push(b'0'.saturating_add(u8::try_from(digit).unwrap_or(0)));
+    }
+}
+
+/// Year, month and day of a number of days since 1970, by counting from the first of March of the year 0, so that the
+/// leap day is a year's last.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let of_era = days.rem_euclid(146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
+}
+
 /// Reads a text. A date and time without a zone are those of clocks in `zone`; where these were put back an hour, the first
 /// of the two is meant, and where they were put forward, so is the time. A date alone begins in UTC.
 pub(super) fn parse(text: &str, zone: &TimeZone) -> Option<Instant> {

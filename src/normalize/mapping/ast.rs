@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::super::Projection;
 use crate::envelope::Field;
 
 /// A place in a mapping file.
@@ -35,8 +36,12 @@ pub struct RuleName {
 /// One log type's mapping, with `common.toml` and the common `[set]` merged into every case.
 #[derive(Clone, Debug)]
 pub struct Mapping {
-    /// `aws.guardduty`.
+    /// `aws.guardduty`; for a projection the vocabulary's name.
     pub log_type: Arc<str>,
+    /// The vocabulary that it writes from OCSF events; `None` for a log type's mapping, which writes OCSF.
+    pub projection: Option<Projection>,
+    /// What SIEMs call the log type.
+    pub names: SiemNames,
     /// The version that the file gives itself; a shipped mapping has siemline's.
     pub version: Option<String>,
     /// How keys of the source are compared.
@@ -59,6 +64,15 @@ pub struct Mapping {
     pub origin: Origin,
     /// The names of all rules, by [`RuleId`].
     pub rules: Vec<RuleName>,
+}
+
+/// What SIEMs call a log type in its raw form, so that their own knowledge of it applies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SiemNames {
+    /// The sourcetype of the Splunk Add-on for AWS.
+    pub sourcetype: Option<String>,
+    /// The data set of Elastic's AWS integration (`aws.cloudtrail`).
+    pub dataset: Option<String>,
 }
 
 /// Whose a mapping is.
@@ -161,6 +175,8 @@ pub struct Rule {
     pub default: Option<Box<Fallback>>,
     /// Read without consuming.
     pub keep: bool,
+    /// For arrays: each value once, in the order of their JSON texts.
+    pub distinct: bool,
 }
 
 /// What is written when a rule's source gave nothing.
@@ -181,6 +197,8 @@ pub enum Source {
     All(Vec<Path>),
     /// A constant.
     Value(Constant),
+    /// Several constants (array targets).
+    Values(Vec<Constant>),
     /// Text with paths in it: all or nothing.
     Template(Vec<Piece>),
     /// The first arm that holds and gives something.
@@ -191,6 +209,15 @@ pub enum Source {
         name: String,
         /// Where its paths begin.
         from: Option<Path>,
+    },
+    /// A rule for each member of a list that fulfils something: all that give a value for an array, else the first.
+    Each {
+        /// The list.
+        each: Path,
+        /// What must hold of a member, relative to it.
+        only: Conditions,
+        /// The rule, relative to the member.
+        rule: Box<Rule>,
     },
     /// The leaves below this path that no rule took.
     Rest(Path),
@@ -267,6 +294,8 @@ pub struct Band {
 pub enum Kind {
     /// Milliseconds since 1970 from every spelling of time AWS uses.
     Timestamp,
+    /// As `Timestamp`, but a whole number counts milliseconds, whatever its size: what a date of a projection reads.
+    Date,
     /// As `Timestamp`; without a zone it is UTC, wherever the configuration says that clocks stand.
     Utc,
     /// A whole number.

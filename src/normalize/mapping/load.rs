@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::ast::{At, Base, Body, Case, Ignore, Keys, Mapping, Match, Origin, Parse, Path, Split, Test, Text};
+use super::super::Projection;
+use super::ast::{
+    At, Base, Body, Case, Ignore, Keys, Mapping, Match, Origin, Parse, Path, SiemNames, Split, Test, Text,
+};
 use super::document::{Member, Node, Table, Value};
 use super::error::Error;
 use super::reader::Reader;
@@ -41,8 +44,17 @@ pub(super) struct PartPlaces {
 
 /// The log type that a file says it maps, without reading the rest of it.
 pub(super) fn log_type(file: &Table) -> Option<&str> {
+    head_text(file, "log_type")
+}
+
+/// The vocabulary that a file says it projects to, without reading the rest of it.
+pub(super) fn projection(file: &Table) -> Option<&str> {
+    head_text(file, "projection")
+}
+
+fn head_text<'f>(file: &'f Table, key: &str) -> Option<&'f str> {
     match &file.get("mapping")?.node.value {
-        Value::Table(head) => match &head.get("log_type")?.node.value {
+        Value::Table(head) => match &head.get(key)?.node.value {
             Value::Text(text) => Some(text),
             _ => None,
         },
@@ -71,6 +83,8 @@ pub(super) fn common_errors(common: &Table) -> Vec<Error> {
 /// What `[mapping]` says.
 pub(super) struct Head {
     log_type: Arc<str>,
+    projection: Option<Projection>,
+    names: SiemNames,
     version: Option<String>,
     /// Where `log_type` stands.
     pub(super) at: At,
@@ -106,6 +120,8 @@ impl Reader {
         }
         let mapping = Mapping {
             log_type: head.log_type,
+            projection: head.projection,
+            names: head.names,
             version: head.version,
             keys: head.keys,
             matches,
@@ -123,7 +139,9 @@ impl Reader {
 
     fn head(&mut self, member: &Member) -> Option<Head> {
         let table = self.table(&member.node, "`[mapping]`")?;
-        self.known(table, "`[mapping]`", &["log_type", "version", "class", "profiles", "keys", "ignore"]);
+        let legal =
+            ["log_type", "version", "projection", "sourcetype", "dataset", "class", "profiles", "keys", "ignore"];
+        self.known(table, "`[mapping]`", &legal);
         let class = table.get("class").and_then(|member| {
             let class = self.word(&member.node, "`class`")?;
             Some((class.to_owned(), member.node.at.clone()))
@@ -134,6 +152,14 @@ impl Reader {
             self.choice(&member.node, "`keys`", &[("exact", Keys::Exact), ("any_initial", Keys::AnyInitial)])
         });
         let ignores = self.ignores(table);
+        if let Some(member) = table.get("projection") {
+            return self.projection_head(table, member, version, class, profiles, ignores);
+        }
+        let mut name = |key: &str| {
+            let member = table.get(key)?;
+            self.word(&member.node, &format!("`{key}`")).map(str::to_owned)
+        };
+        let names = SiemNames { sourcetype: name("sourcetype"), dataset: name("dataset") };
         let member = self.required(table, "log_type", "`[mapping]`", &member.at)?;
         let log_type = self.word(&member.node, "`log_type`")?;
         let lawful = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'.';
@@ -142,7 +168,38 @@ impl Reader {
             return None;
         }
         let at = member.node.at.clone();
-        Some(Head { log_type: log_type.into(), version, at, class, profiles, keys: keys.unwrap_or_default(), ignores })
+        let keys = keys.unwrap_or_default();
+        Some(Head { log_type: log_type.into(), projection: None, names, version, at, class, profiles, keys, ignores })
+    }
+
+    /// The head of a projection, which reads OCSF and is no log type.
+    fn projection_head(
+        &mut self,
+        table: &Table,
+        member: &Member,
+        version: Option<String>,
+        class: Option<(String, At)>,
+        profiles: Vec<(String, At)>,
+        ignores: Vec<Ignore>,
+    ) -> Option<Head> {
+        let choices = Projection::ALL.map(|projection| (projection.name(), projection));
+        let projection = self.choice(&member.node, "`projection`", &choices)?;
+        for key in ["log_type", "sourcetype", "dataset", "keys"] {
+            if let Some(member) = table.get(key) {
+                self.report(&member.at, format!("`{key}` belongs to a log type, and this is a projection"));
+            }
+        }
+        Some(Head {
+            log_type: projection.name().into(),
+            projection: Some(projection),
+            names: SiemNames::default(),
+            version,
+            at: member.node.at.clone(),
+            class,
+            profiles,
+            keys: Keys::Exact,
+            ignores,
+        })
     }
 
     /// The profiles a table names, and their places.

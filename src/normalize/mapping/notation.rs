@@ -145,7 +145,9 @@ pub(super) fn target(text: &str) -> Result<Target, Mistake> {
             Some(name) => (name, true),
             None => (written, false),
         };
-        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') {
+        // ECS has one name of its own kind: `@timestamp`.
+        let letters = name.strip_prefix('@').unwrap_or(name);
+        if letters.is_empty() || !letters.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') {
             return Err(Mistake::new(format!("`{text}` is no target: names of small letters, dots between them")));
         }
         segments.push(Segment { name: name.to_owned(), is_array });

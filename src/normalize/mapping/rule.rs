@@ -1,8 +1,8 @@
 //! Reading rules: where a value comes from and what is done to it.
 
-use super::ast::{Arm, At, Band, Constant, Convert, Cut, Fallback, Kind, Map, Path, Rule, Source, Target};
+use super::ast::{Arm, At, Band, Conditions, Constant, Convert, Cut, Fallback, Kind, Map, Path, Rule, Source, Target};
 use super::condition::constant_text;
-use super::document::{Node, Table, Value};
+use super::document::{Member, Node, Table, Value};
 use super::notation;
 use super::reader::{Reader, reads_many};
 
@@ -14,6 +14,9 @@ const CHANGES: [&str; 9] = ["skip", "before", "after", "capture", "enum", "bands
 
 /// The changes that want a leaf.
 const LEAF_CHANGES: [&str; 7] = ["skip", "before", "after", "capture", "enum", "bands", "scale"];
+
+/// The keys that make a rule one for each member of a list.
+const EACH: [&str; 2] = ["each", "only"];
 
 /// The sources whose value comes from the event and may be changed on its way.
 const CHANGEABLE: [&str; 3] = ["from", "first", "all"];
@@ -49,7 +52,8 @@ impl Reader {
             Value::Text(_) => {
                 let id = self.number(label, at);
                 let source = Source::First(vec![self.source_path(node, "a rule", target)?]);
-                Some(Rule { id, at: at.clone(), source, convert: Convert::default(), default: None, keep: false })
+                let convert = Convert::default();
+                Some(Rule { id, at: at.clone(), source, convert, default: None, keep: false, distinct: false })
             }
             Value::Table(table) => self.rule_table(table, node, at, label, target, others),
             Value::Integer(_) | Value::Float(..) | Value::Boolean(_) => {
@@ -78,7 +82,8 @@ impl Reader {
     ) -> Option<Rule> {
         let id = self.number(label, at);
         let reported = self.errors.len();
-        let legal: Vec<&str> = SOURCES.iter().chain(&CHANGES).chain(&["default"]).chain(others).copied().collect();
+        let legal = SOURCES.iter().chain(&CHANGES).chain(&["default", "distinct"]).chain(&EACH).chain(others);
+        let legal: Vec<&str> = legal.copied().collect();
         let source_key = self.source_key(table, node, &legal)?;
         self.known(table, "a rule", &legal);
         self.misplaced(table, source_key);
@@ -86,10 +91,44 @@ impl Reader {
         let convert = self.convert(table);
         let default = self.fallback(table, label, target);
         let keep = table.get("keep").and_then(|member| self.boolean(&member.node, "`keep`")).unwrap_or(false);
+        let distinct = self.distinct_values(table, target);
+        if let Some(only) = table.get("only").filter(|_| table.get("each").is_none()) {
+            self.report(&only.at, "`only` chooses among the members of an `each`, and here is none");
+        }
+        let each = table.get("each").map(|each| self.each(table, each, target));
         if self.errors.len() > reported {
             return None;
         }
-        Some(Rule { id, at: at.clone(), source: source?, convert, default, keep })
+        let (at, source) = (at.clone(), source?);
+        let Some(each) = each else { return Some(Rule { id, at, source, convert, default, keep, distinct }) };
+        // What is written when no member gave anything is for the whole, all else for each member.
+        let (each, only) = each?;
+        let inner = Rule { id, at: at.clone(), source, convert, default: None, keep, distinct: false };
+        let source = Source::Each { each, only, rule: Box::new(inner) };
+        Some(Rule { id, at, source, convert: Convert::default(), default, keep: false, distinct })
+    }
+
+    fn distinct_values(&mut self, table: &Table, target: &Target) -> bool {
+        let Some(member) = table.get("distinct") else { return false };
+        if !is_array(target) {
+            self.report(&member.at, "`distinct` is about several values, and the target is no array");
+        }
+        self.boolean(&member.node, "`distinct`").unwrap_or(false)
+    }
+
+    /// The list of an `each`, and which of its members count.
+    fn each(&mut self, table: &Table, each: &Member, target: &Target) -> Option<(Path, Conditions)> {
+        for key in ["rest", "uid"] {
+            if let Some(member) = table.get(key) {
+                self.report(&member.at, format!("`{key}` means nothing beside `each` in a rule"));
+            }
+        }
+        let path = self.source_path(&each.node, "`each`", target)?;
+        let only = match table.get("only") {
+            Some(member) => self.conditions(&member.node, "`only`")?,
+            None => Conditions::default(),
+        };
+        Some((path, only))
     }
 
     /// The one key that says where the value comes from.
@@ -127,7 +166,8 @@ impl Reader {
         for member in &table.members {
             let key = member.key.as_str();
             let changes = CHANGES.contains(&key) && !CHANGEABLE.contains(&source);
-            if changes || (key == "default" && !DEFAULTABLE.contains(&source)) {
+            let is_defaultable = DEFAULTABLE.contains(&source) || table.get("each").is_some();
+            if changes || (key == "default" && !is_defaultable) {
                 self.report(&member.at, format!("`{key}` means nothing beside `{source}`"));
             }
         }
@@ -146,6 +186,15 @@ impl Reader {
                     return None;
                 }
                 Some(Source::All(paths))
+            }
+            "value" if matches!(node.value, Value::List(_)) => {
+                if !is_array(target) {
+                    self.report(&node.at, "`value` is a list, and the target is no array");
+                    return None;
+                }
+                let nodes = self.list(node, &name)?;
+                let values: Vec<Constant> = nodes.iter().filter_map(|node| self.constant(node, &name)).collect();
+                (values.len() == nodes.len()).then_some(Source::Values(values))
             }
             "value" => self.constant(node, &name).map(Source::Value),
             "template" => {
@@ -191,22 +240,32 @@ impl Reader {
             let Some(table) = self.table(node, "an arm of `cases`") else { continue };
             let when = match table.get("when") {
                 Some(member) => self.conditions(&member.node, "`when`"),
-                None => Some(super::ast::Conditions::default()),
+                None => Some(Conditions::default()),
             };
             let label = format!("{label}, case {}", number + 1);
             let rule = self.rule_beside(node, &node.at, &label, target, &["when"]);
             if let (Some(when), Some(rule)) = (when, rule) {
+                self.no_distinct(&rule);
                 arms.push(Arm { when, rule });
             }
         }
         (arms.len() == nodes.len()).then_some(arms)
     }
 
+    /// Reports a `distinct` that stands inside a rule, where it would only be about a part of the values.
+    fn no_distinct(&mut self, rule: &Rule) {
+        if rule.distinct {
+            self.report(&rule.at, "`distinct` is about all values of the target: it stands in the outermost rule");
+        }
+    }
+
     fn fallback(&mut self, table: &Table, label: &str, target: &Target) -> Option<Box<Fallback>> {
         let member = table.get("default")?;
         let fallback = match &member.node.value {
             Value::Table(_) => {
-                Fallback::Rule(self.rule(&member.node, &member.at, &format!("{label}, default"), target)?)
+                let rule = self.rule(&member.node, &member.at, &format!("{label}, default"), target)?;
+                self.no_distinct(&rule);
+                Fallback::Rule(rule)
             }
             _ => Fallback::Constant(self.constant(&member.node, "`default`")?),
         };

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::super::Projection;
 use super::ast::{At, Mapping, Origin};
 use super::document::{self, Table as Document};
 use super::error::{Error, Errors};
@@ -32,6 +33,7 @@ enum Role {
     Base,
     Tests,
     LogType,
+    Projection,
 }
 
 /// All mappings, read, merged and checked.
@@ -41,11 +43,17 @@ pub struct Loaded {
     pub log_types: Vec<Mapping>,
     /// The mapping of what no other mapping takes: it has no match, and its class is the base event.
     pub base: Mapping,
+    /// The mappings from OCSF to other vocabularies.
+    pub projections: Vec<Mapping>,
 }
 
 /// The files in the binary. A test compares the list with the directory.
 const EMBEDDED: &[(&str, &str)] = &[
     ("common.toml", include_str!("../../../mappings/common.toml")),
+    ("project/cim.tests.toml", include_str!("../../../mappings/project/cim.tests.toml")),
+    ("project/cim.toml", include_str!("../../../mappings/project/cim.toml")),
+    ("project/ecs.tests.toml", include_str!("../../../mappings/project/ecs.tests.toml")),
+    ("project/ecs.toml", include_str!("../../../mappings/project/ecs.toml")),
     ("base.toml", include_str!("../../../mappings/base.toml")),
     ("aws/access_analyzer.tests.toml", include_str!("../../../mappings/aws/access_analyzer.tests.toml")),
     ("aws/access_analyzer.toml", include_str!("../../../mappings/aws/access_analyzer.toml")),
@@ -140,19 +148,23 @@ impl Sources {
 
     /// Reads, merges and checks all files.
     pub fn load(&self, table: &Table) -> Result<Loaded, Errors> {
-        self.load_checked_by(|draft| check::errors(draft, table))
+        self.load_checked_by(|draft| {
+            let projected = draft.mapping.projection.map(Projection::table);
+            check::errors(draft, projected.unwrap_or(table))
+        })
     }
 
     /// As [`Sources::load`], with a check of the classes that a test may leave out.
     pub(super) fn load_checked_by(&self, check: impl Fn(&Draft) -> Vec<Error>) -> Result<Loaded, Errors> {
         let mut errors = Vec::new();
         let drafts = self.drafts(&mut errors);
-        let (mut log_types, mut base) = (Vec::new(), None);
+        let (mut log_types, mut base, mut projections) = (Vec::new(), None, Vec::new());
         for (role, draft) in drafts {
             errors.extend(structure::errors(&draft));
             errors.extend(check(&draft));
             match role {
                 Role::Base => base = Some(draft.mapping),
+                Role::Projection => projections.push(draft.mapping),
                 Role::LogType | Role::Common | Role::Tests => log_types.push(draft.mapping),
             }
         }
@@ -162,7 +174,7 @@ impl Sources {
         errors.sort_by_key(|error| (order(&error.at.file), error.at.line, error.at.column));
         errors.dedup();
         match base {
-            Some(base) if errors.is_empty() => Ok(Loaded { log_types, base }),
+            Some(base) if errors.is_empty() => Ok(Loaded { log_types, base, projections }),
             Some(_) | None => Err(Errors(errors)),
         }
     }
@@ -180,13 +192,15 @@ impl Sources {
         let has_base = chosen.iter().any(|chosen| role(&chosen.file.name) == Role::Base);
         let mut drafts = Vec::new();
         for Chosen { file, table, origin } in chosen {
-            let role = role(&file.name);
+            let role = role_of(file, table);
             if matches!(role, Role::Common | Role::Tests) {
                 continue;
             }
             let beside = tests_name(&file.name);
             let tests =
                 parsed.iter().find(|(other, _)| *other.name == *beside && other.is_embedded == file.is_embedded);
+            // What the envelopes told stands in the OCSF event that a projection reads.
+            let common = if role == Role::Projection { &empty } else { common };
             match load::draft(&file.name, table, common, tests.map(|(_, table)| table)) {
                 Ok(mut draft) => {
                     draft.mapping.origin = origin;
@@ -228,7 +242,8 @@ fn chosen<'f>(parsed: &'f [(&'f File, Document)], errors: &mut Vec<Error>) -> Ve
     let mut taken: BTreeMap<String, usize> = BTreeMap::new();
     let mut chosen: Vec<Chosen<'_>> = Vec::new();
     for (file, table) in parsed {
-        let key = match role(&file.name) {
+        let key = match role_of(file, table) {
+            Role::Projection => format!("projection {}", load::projection(table).unwrap_or_default()),
             Role::Tests => {
                 let beside = |other: &&(&File, Document)| tests_name(&other.0.name) == *file.name;
                 if !parsed.iter().any(|other| beside(&other) && other.0.is_embedded == file.is_embedded) {
@@ -270,8 +285,19 @@ fn match_errors(role: Role, draft: &Draft) -> Option<Error> {
         (Role::Base, Some(found)) => {
             Some(Error::new(&found.at, "the base mapping takes what no other takes: it has no match"))
         }
+        (Role::Projection, Some(found)) => {
+            Some(Error::new(&found.at, "a projection takes every OCSF event: it has no match, and its cases choose"))
+        }
         (Role::LogType, None) => Some(Error::new(&draft.at, "the mapping has no `[[match]]`")),
         _ => None,
+    }
+}
+
+/// What a file is: a projection says so itself, all others by their names.
+fn role_of(file: &File, table: &Document) -> Role {
+    match role(&file.name) {
+        Role::LogType if load::projection(table).is_some() => Role::Projection,
+        role => role,
     }
 }
 

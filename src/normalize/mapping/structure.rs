@@ -47,6 +47,9 @@ fn with_inner<'r>(rule: &'r Rule, call: &mut impl FnMut(&'r Rule)) {
             with_inner(rule, call);
         }
     }
+    if let Source::Each { rule, .. } = &rule.source {
+        with_inner(rule, call);
+    }
     if let Some(Fallback::Rule(rule)) = rule.default.as_deref() {
         with_inner(rule, call);
     }
@@ -140,7 +143,7 @@ fn dead_arms(rule: &Rule, errors: &mut Vec<Error>) {
 /// Whether a rule gives something for every event.
 pub(super) fn always_gives(rule: &Rule) -> bool {
     let inner = match &rule.source {
-        Source::Value(_) | Source::Uid(_) => true,
+        Source::Value(_) | Source::Values(_) | Source::Uid(_) => true,
         Source::Cases(arms) => arms.iter().any(|arm| arm.when.0.is_empty() && always_gives(&arm.rule)),
         _ => false,
     };

@@ -12,7 +12,7 @@ fn the_embedded_mappings_are_sound_and_all_there() {
     let loaded = Sources::embedded().load(crate::ocsf::Table::v1_8()).unwrap_or_else(|errors| panic!("{errors}"));
     let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings");
     let mut names = Vec::new();
-    for folder in ["", "aws"] {
+    for folder in ["", "aws", "project"] {
         for entry in std::fs::read_dir(directory.join(folder)).expect("the directory of mappings") {
             let name = entry.expect("a directory entry").file_name().into_string().expect("a name in UTF-8");
             let is_mapping =
@@ -22,7 +22,8 @@ fn the_embedded_mappings_are_sound_and_all_there() {
             }
         }
     }
-    assert_eq!(loaded.log_types.len(), names.len(), "one mapping for each of {names:?}");
+    let found = loaded.log_types.len() + loaded.projections.len();
+    assert_eq!(found, names.len(), "one mapping for each of {names:?}");
     assert_eq!(loaded.base.cases[0].class, "base_event");
 }
 
@@ -45,6 +46,25 @@ const HEAD: &str = "[mapping]\nlog_type = \"aws.m\"\nclass = \"base_event\"\n[[m
 /// Checks lines of a `[set]` (line 8 is the first).
 fn check_set(lines: &str, expect: &[&str]) {
     check(&format!("{HEAD}[set]\n{lines}\n"), expect);
+}
+
+#[test]
+fn a_projection_is_no_log_type() {
+    let head = "[mapping]\nprojection = \"ecs\"\nclass = \"event\"\n";
+    let set = "[set]\n\"@timestamp\" = \"time\"\n";
+    check(&format!("{head}{set}"), &[]);
+    check(
+        &format!("{head}log_type = \"aws.m\"\n{set}"),
+        &["m.toml:4:1: `log_type` belongs to a log type, and this is a projection"],
+    );
+    check(
+        &format!("{head}[[match]]\na = 1\n{set}"),
+        &["m.toml:4:1: a projection takes every OCSF event: it has no match, and its cases choose"],
+    );
+    check(
+        "[mapping]\nprojection = \"esc\"\nclass = \"event\"\n",
+        &["m.toml:2:14: `projection` knows no `esc`; did you mean `ecs`?"],
+    );
 }
 
 #[test]
@@ -194,6 +214,27 @@ fn a_mistake_in_a_rule_is_told_with_its_place() {
         "message = { value = 99999999999999999999 }",
         &["m.toml:8:21: the number 99999999999999999999 does not fit 64 bits"],
     );
+}
+
+#[test]
+fn a_mistake_about_several_values_is_told_with_its_place() {
+    check_set(
+        "message = { only = { a = 1 }, from = \"b\" }",
+        &["m.toml:8:13: `only` chooses among the members of an `each`, and here is none"],
+    );
+    check_set(
+        "unmapped = { each = \"a\", rest = \"b\" }",
+        &["m.toml:8:26: `rest` means nothing beside `each` in a rule"],
+    );
+    check_set(
+        "message = { from = \"a\", distinct = true }",
+        &["m.toml:8:25: `distinct` is about several values, and the target is no array"],
+    );
+    check_set(
+        "\"labels[]\" = { cases = [{ from = \"a\", distinct = true }] }",
+        &["m.toml:8:25: `distinct` is about all values of the target: it stands in the outermost rule"],
+    );
+    check_set("message = { value = [\"a\"] }", &["m.toml:8:21: `value` is a list, and the target is no array"]);
 }
 
 #[test]

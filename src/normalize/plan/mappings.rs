@@ -1,13 +1,15 @@
 //! All mappings together, and the detector that tells which one an event is for.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use super::super::mapping::ast::{self, At, Keys, RuleName};
+use super::super::Projection;
+use super::super::mapping::ast::{self, At, Keys, RuleName, SiemNames};
 use super::compile::{Compiler, conditions_weight};
 use super::{Match, Plan};
-use crate::ocsf::Table;
+use crate::vocabulary::Table;
 
 /// Why a mapping does not compile.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,8 +33,34 @@ pub struct Mappings {
     pub(in super::super) version: &'static str,
     /// The log type of events that came as OCSF.
     pub(in super::super) passed: Arc<str>,
+    /// The plans of the projections that there are, by their numbers.
+    pub(in super::super) projections: [Option<Plan>; Projection::ALL.len()],
+    siem_names: Arc<NamesOfLogTypes>,
     /// Whether every mapped event carries its source as `raw_data`.
     pub(in super::super) keeps_raw: bool,
+}
+
+/// What SIEMs call the log types, by log type.
+#[derive(Clone, Debug, Default)]
+pub struct NamesOfLogTypes(BTreeMap<Arc<str>, SiemNames>);
+
+impl NamesOfLogTypes {
+    /// What SIEMs call a log type in its raw form; `None` for one that has no mapping of its own.
+    #[must_use]
+    pub fn get(&self, log_type: &str) -> Option<&SiemNames> {
+        self.0.get(log_type)
+    }
+
+    /// All log types, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &SiemNames)> {
+        self.0.iter().map(|(log_type, names)| (&**log_type, names))
+    }
+}
+
+impl FromIterator<(Arc<str>, SiemNames)> for NamesOfLogTypes {
+    fn from_iter<I: IntoIterator<Item = (Arc<str>, SiemNames)>>(names: I) -> Self {
+        Self(names.into_iter().collect())
+    }
 }
 
 /// The slots of the detector by which an event that already is OCSF is known.
@@ -60,7 +88,9 @@ impl Mappings {
         let mut detector = Compiler::new(table, Keys::Exact);
         detector.begin_scope(Keys::AnyInitial);
         let mut plans = Vec::new();
+        let mut siem_names = BTreeMap::new();
         for mapping in mappings {
+            siem_names.insert(Arc::clone(&mapping.log_type), mapping.names.clone());
             let mut matches = Vec::new();
             for known in &mapping.matches {
                 let scope = usize::from(mapping.keys == Keys::AnyInitial);
@@ -101,9 +131,38 @@ impl Mappings {
                 version: table.version(),
                 passed: Arc::from("ocsf"),
                 keeps_raw: false,
+                projections: [const { None }; Projection::ALL.len()],
+                siem_names: Arc::new(NamesOfLogTypes(siem_names)),
             }),
             _ => Err(errors),
         }
+    }
+
+    /// The same mappings, with these projections.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mappings::compile`].
+    pub fn with_projections(mut self, projections: Vec<ast::Mapping>) -> Result<Self, Vec<Error>> {
+        let mut errors = Vec::new();
+        for mapping in projections {
+            let Some(projection) = mapping.projection else { continue };
+            match Compiler::new(projection.table(), mapping.keys).plan(mapping, Vec::new()) {
+                Ok(plan) => {
+                    if let Some(place) = self.projections.get_mut(projection.number()) {
+                        *place = Some(plan);
+                    }
+                }
+                Err(mut found) => errors.append(&mut found),
+            }
+        }
+        if errors.is_empty() { Ok(self) } else { Err(errors) }
+    }
+
+    /// What SIEMs call the log types.
+    #[must_use]
+    pub fn siem_names(&self) -> &Arc<NamesOfLogTypes> {
+        &self.siem_names
     }
 
     /// Sets where the clocks stand that wrote times without a zone: the name of a zone of the IANA database, such as
@@ -138,7 +197,8 @@ impl Mappings {
 
     /// The names of a log type's rules, by [`ast::RuleId`]; empty for a log type that is not there.
     pub fn rules(&self, log_type: &str) -> &[RuleName] {
-        let plan = self.plans.iter().chain([&self.base]).find(|plan| &*plan.log_type == log_type);
+        let projections = self.projections.iter().flatten();
+        let plan = self.plans.iter().chain([&self.base]).chain(projections).find(|plan| &*plan.log_type == log_type);
         plan.map_or(&[], |plan| &plan.names)
     }
 }

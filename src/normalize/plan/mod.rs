@@ -16,7 +16,7 @@ use super::text::Layout;
 use crate::envelope::Field;
 
 pub(super) use mappings::Passed;
-pub use mappings::{Error, Mappings};
+pub use mappings::{Error, Mappings, NamesOfLogTypes};
 pub(super) use needs::Needs;
 pub(super) use trie::{Trie, equal};
 
@@ -43,6 +43,8 @@ pub(super) struct Plan {
     pub(super) zone: TimeZone,
     pub(super) matches: Vec<Match>,
     pub(super) names: Vec<RuleName>,
+    /// `"unmapped":`, the name of the member that holds what no rule took.
+    pub(super) rest: Box<[u8]>,
 }
 
 /// A base and the paths from it.
@@ -198,6 +200,7 @@ pub(super) struct Rule {
     pub(super) kind: Option<Kind>,
     pub(super) default: Option<Box<Fallback>>,
     pub(super) keep: bool,
+    pub(super) distinct: bool,
     /// Whether a text is written as it is: no condition on it, no conversion.
     pub(super) is_plain: bool,
 }
@@ -213,11 +216,21 @@ pub(super) enum Source {
     First(Box<[Path]>),
     All(Box<[Path]>),
     Constant(Constant),
+    Constants(Box<[Constant]>),
     Template(Box<[Piece]>),
     Cases(Box<[(Conditions, Rule)]>),
     Part(Box<Block>),
+    Each(Box<Each>),
     Rest(Path),
     Uid(Box<[Path]>),
+}
+
+/// A rule for each member of a list.
+#[derive(Debug)]
+pub(super) struct Each {
+    pub(super) base: Base,
+    pub(super) only: Conditions,
+    pub(super) rule: Rule,
 }
 
 #[derive(Debug)]

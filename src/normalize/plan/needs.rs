@@ -51,7 +51,7 @@ impl Needs {
 fn to_give(rule: &Rule) -> Needs {
     match &rule.source {
         _ if rule.default.is_some() => Needs::Nothing,
-        Source::Constant(_) => Needs::Nothing,
+        Source::Constant(_) | Source::Constants(_) => Needs::Nothing,
         Source::Cases(arms) => Needs::any(arms.iter().map(|(_, arm)| to_give(arm))),
         _ => to_tell(rule),
     }
@@ -61,7 +61,8 @@ fn to_give(rule: &Rule) -> Needs {
 fn to_tell(rule: &Rule) -> Needs {
     let by_source = match &rule.source {
         Source::First(paths) | Source::All(paths) => Needs::any(paths.iter().map(Needs::at)),
-        Source::Constant(_) => Needs::NOTHING_HELPS,
+        Source::Constant(_) | Source::Constants(_) => Needs::NOTHING_HELPS,
+        Source::Each(each) => Needs::at(&each.base.path),
         Source::Template(pieces) => {
             // All of its paths must be there, so any one of them will do.
             let mut paths = pieces.iter().filter_map(|piece| match piece {

@@ -46,6 +46,7 @@ pub(super) fn takes(attribute: &Attribute) -> Type {
         (AttributeType::Integer { min, max }, _) => Type::Integer { min, max },
         (AttributeType::Long, _) => Type::Integer { min: i64::MIN, max: i64::MAX },
         (AttributeType::Timestamp, _) => Type::Timestamp,
+        (AttributeType::Date, _) => Type::Date,
         (AttributeType::Float, _) => Type::Float,
         (AttributeType::Boolean, _) => Type::Boolean,
         (AttributeType::Json | AttributeType::Object(_), _) => Type::Json,

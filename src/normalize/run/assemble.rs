@@ -145,7 +145,7 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
             out.push(b']');
         }
         let fate = &buffers.fate;
-        buffers.copier.copy(nodes, 0, b"\"unmapped\":", out, |leaf| fate.get(leaf).copied() == Some(LEFT));
+        buffers.copier.copy(nodes, 0, &self.plan.rest, out, |leaf| fate.get(leaf).copied() == Some(LEFT));
         out.push(b'}');
         let [account, region] = moved.map(|range: std::ops::Range<usize>| {
             let has_escape = out.get(range.clone()).is_none_or(|text| text.contains(&b'\\'));

@@ -70,6 +70,8 @@ pub(super) struct Buffers {
     gathered: Vec<Gathered>,
     /// Numbers of an enum array and the node of each one's word; used as a stack.
     numbers: Vec<(i64, Option<usize>)>,
+    /// Where the elements of an array stand that is made distinct.
+    pieces: Vec<Range<usize>>,
     copier: Copier,
     /// The numbers of the splices, innermost first.
     order: Vec<usize>,

@@ -221,7 +221,7 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
     }
 
     /// Pushes the nodes a block is to stand on, one after the other.
-    fn gather_base(&mut self, base: &'r Base) -> usize {
+    pub(super) fn gather_base(&mut self, base: &'r Base) -> usize {
         let begin = match &base.path.place {
             Place::Tape { .. } => self.gather(&base.path),
             _ => self.buffers.gathered.len(),
@@ -244,7 +244,7 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
     }
 
     /// Makes a node the base: finds the node of every path below it.
-    fn enter(&mut self, base: &'r Base, gathered: Gathered) {
+    pub(super) fn enter(&mut self, base: &'r Base, gathered: Gathered) {
         let node = gathered.node;
         let Some(scope) = self.plan.scopes.get(base.scope) else { return };
         fill(&scope.trie, self.nodes, node, &mut self.buffers.slots);
@@ -301,8 +301,10 @@ impl Object {
             && self.just_one.iter().all(|one| (present & one).is_power_of_two())
     }
 
-    /// As [`Self::is_met`] for the object of a class, which may hold nothing but constants.
+    /// As [`Self::is_met`] for the object of a class, which may hold nothing but constants, or nothing where nothing is asked
+    /// for.
     pub(super) fn is_complete(&self, presence: &Presence) -> bool {
-        self.is_met(&Presence { from_event: true, ..*presence })
+        let asks_nothing = self.required == 0 && self.at_least_one.is_empty() && self.just_one.is_empty();
+        self.is_met(&Presence { from_event: true, ..*presence }) || (presence.present == 0 && asks_nothing)
     }
 }

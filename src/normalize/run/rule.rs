@@ -1,16 +1,18 @@
 //! One rule: where its value comes from, and what stands beside it.
 
+use std::ops::Range;
+
 use simd_json::Node;
 
 use super::super::convert::{Value, with_text};
 use super::super::explain::Trace;
 use super::super::json::{push_comma, push_string};
 use super::super::mapping::ast::Constant;
-use super::super::plan::{Fallback, Leaf, Member, Path, Place, Role, Rule, Source};
+use super::super::plan::{Each, Fallback, Leaf, Member, Path, Place, Role, Rule, Source};
 use super::super::tape::{Scalar, members, scalar_of};
 use super::object::Presence;
 use super::place::Found;
-use super::{FREE, Gathered, Run, TYPED};
+use super::{Buffers, FREE, Gathered, Run, TYPED};
 
 /// `type_id` and its like: the number that stands for a word that the schema does not have.
 pub(super) const OTHER: i64 = 99;
@@ -143,7 +145,11 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
         let numbers = self.buffers.numbers.len();
         self.buffers.scratch.push(b'[');
         self.buffers.indices.push(0);
+        let begin = self.buffers.scratch.len();
         let from_event = self.array_rule(rule, leaf);
+        if rule.distinct {
+            self.distinct(begin);
+        }
         let count = self.buffers.indices.pop().unwrap_or(0);
         self.buffers.scratch.push(b']');
         let is_there = count > 0;
@@ -173,6 +179,36 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
         is_there
     }
 
+    /// Sorts the elements written since `begin`, and leaves each once. They are leaves: only a string may hold a comma.
+    fn distinct(&mut self, begin: usize) {
+        let Buffers { scratch, aux, pieces, .. } = &mut *self.buffers;
+        aux.clear();
+        aux.extend_from_slice(scratch.get(begin..).unwrap_or_default());
+        scratch.truncate(begin);
+        pieces.clear();
+        let (mut start, mut quoted, mut escaped) = (0, false, false);
+        for (at, byte) in aux.iter().enumerate() {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => quoted = !quoted,
+                b',' if !quoted => {
+                    pieces.push(start..at);
+                    start = at + 1;
+                }
+                _ => {}
+            }
+        }
+        pieces.push(start..aux.len());
+        let text = |piece: &Range<usize>| aux.get(piece.clone()).unwrap_or_default();
+        pieces.sort_unstable_by(|a, b| text(a).cmp(text(b)));
+        pieces.dedup_by(|a, b| text(a) == text(b));
+        for piece in pieces.iter() {
+            push_comma(scratch);
+            scratch.extend_from_slice(text(piece));
+        }
+    }
+
     /// Appends the elements that a rule gives; the flag says whether one came from the event.
     fn array_rule(&mut self, rule: &'r Rule, leaf: &'r Leaf) -> bool {
         let before = self.buffers.indices.last().copied();
@@ -187,6 +223,22 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
                         break;
                     }
                 }
+            }
+            Source::Constants(constants) => {
+                for constant in constants {
+                    self.begin_element(|run| run.constant(rule, leaf, constant));
+                }
+            }
+            Source::Each(each) => {
+                let begin = self.gather_base(&each.base);
+                for at in begin..self.buffers.gathered.len() {
+                    let Some(member) = self.buffers.gathered.get(at).copied() else { break };
+                    self.enter(&each.base, member);
+                    if self.holds(&each.only) {
+                        from_event |= self.array_rule(&each.rule, leaf) || !each.only.0.is_empty();
+                    }
+                }
+                self.buffers.gathered.truncate(begin);
             }
             Source::Cases(arms) => {
                 for (when, arm) in arms {
@@ -270,6 +322,7 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
                 paths.iter().find_map(|path| self.by_path(rule, leaf, path, &mut missed))
             }
             Source::Constant(constant) => self.constant(rule, leaf, constant),
+            Source::Constants(constants) => constants.first().and_then(|first| self.constant(rule, leaf, first)),
             Source::Template(pieces) => self.template(rule, leaf, pieces),
             Source::Cases(arms) => arms.iter().find_map(|(when, arm)| {
                 let gave = if self.holds(when) { self.rule(arm, leaf) } else { None }?;
@@ -281,10 +334,27 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
                 self.trace.wrote(rule.id, &leaf.target, &self.buffers.indices, None);
                 Some(if stands { Gave::VALUE } else { Gave::CONSTANT })
             }
+            Source::Each(each) => self.first_member(each, leaf),
             Source::Rest(path) => self.rest(rule, leaf, path),
             Source::Uid(paths) => self.uid(rule, leaf, paths),
         };
         if gave.is_some() || rule.default.is_none() { gave } else { self.fall_back(rule, leaf, missed) }
+    }
+
+    /// What the first member of a list gives that gives something.
+    fn first_member(&mut self, each: &'r Each, leaf: &'r Leaf) -> Option<Gave> {
+        let begin = self.gather_base(&each.base);
+        let mut gave = None;
+        for at in begin..self.buffers.gathered.len() {
+            let Some(member) = self.buffers.gathered.get(at).copied() else { break };
+            self.enter(&each.base, member);
+            gave = if self.holds(&each.only) { self.rule(&each.rule, leaf) } else { None };
+            if gave.is_some() {
+                break;
+            }
+        }
+        self.buffers.gathered.truncate(begin);
+        gave.map(|gave| if each.only.0.is_empty() { gave } else { gave.told() })
     }
 
     fn by_path(

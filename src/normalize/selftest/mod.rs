@@ -16,14 +16,14 @@ use serde_json::Value;
 
 use super::mapping::Loaded;
 use super::mapping::ast::{At, Mapping, RuleId, RuleName, Test};
-use super::{Mappings, Normalizer, digest};
+use super::{Mappings, Normalizer, Projector, digest};
 use crate::envelope::{Event, Limits, Peeler, Piece};
 use crate::ocsf::{self, Severity};
 
 /// What running all tests of all mappings found.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    /// One report for each mapping, the base mapping's last.
+    /// One report for each mapping: the log types', the base mapping's, the projections'.
     pub reports: Vec<Report>,
     /// The rules of `common.toml` that no test of any mapping fired.
     pub common_unfired: Vec<RuleName>,
@@ -112,9 +112,10 @@ pub fn run(loaded: &Loaded, compiled: &Arc<Mappings>) -> Summary {
         base: &loaded.base,
         peeler: Peeler::new(Limits::default()),
         normalizer: Normalizer::new(Arc::clone(compiled)),
+        projector: Projector::new(Arc::clone(compiled)),
         fired: BTreeMap::new(),
     };
-    let mappings = || loaded.log_types.iter().chain([&loaded.base]);
+    let mappings = || loaded.log_types.iter().chain([&loaded.base]).chain(&loaded.projections);
     let outcomes: Vec<Vec<Outcome>> =
         mappings().map(|mapping| mapping.tests.iter().map(|test| bench.test(mapping, test)).collect()).collect();
     let reports = mappings().zip(outcomes).map(|(mapping, tests)| {
@@ -130,6 +131,7 @@ struct Bench<'l> {
     base: &'l Mapping,
     peeler: Peeler,
     normalizer: Normalizer,
+    projector: Projector,
     /// The rules that fired, by log type.
     fired: BTreeMap<Arc<str>, BTreeSet<RuleId>>,
 }
@@ -137,7 +139,7 @@ struct Bench<'l> {
 impl Bench<'_> {
     fn test(&mut self, mapping: &Mapping, test: &Test) -> Outcome {
         let mut outcome = Outcome { name: test.name.clone(), at: test.at.clone(), faults: vec![], warnings: vec![] };
-        let Self { base, peeler, normalizer, fired } = self;
+        let Self { base, peeler, normalizer, projector, fired } = self;
         let peeled = match peeler.peel(test.input.as_bytes(), test.arrival_ms) {
             Ok(peeled) => peeled,
             Err(refusal) => {
@@ -149,16 +151,23 @@ impl Bench<'_> {
         for piece in peeled.pieces() {
             match piece {
                 Piece::Event(event) => {
-                    let (log_type, value) = normalize(normalizer, &event, fired);
                     let mut told = Vec::new();
-                    if log_type != mapping.log_type {
-                        told.push(FaultKind::Words(format!("it was recognised as {log_type}")));
-                    }
+                    let value = if mapping.projection.is_some() {
+                        project(projector, mapping, event.body, &Arc::from("ocsf"), fired, &mut told)
+                    } else {
+                        let (log_type, value) = normalize(normalizer, &event, fired);
+                        if log_type != mapping.log_type {
+                            told.push(FaultKind::Words(format!("it was recognised as {log_type}")));
+                        }
+                        value
+                    };
                     match (test.expect.get(events), value) {
                         (Some(expect), Ok(value)) => {
                             let is_uid = |text: &str| uid::is_uid(text, &[mapping, base], &event);
                             told.extend(difference(expect, &value, &is_uid));
-                            validate(&value, &mut told, &mut outcome.warnings);
+                            if mapping.projection.is_none() {
+                                validate(&value, &mut told, &mut outcome.warnings);
+                            }
                         }
                         (None, Ok(value)) => told.push(FaultKind::Words(format!("nothing is expected, got {value}"))),
                         (_, Err(error)) => told.push(FaultKind::Words(format!("the output is no JSON: {error}"))),
@@ -210,6 +219,28 @@ fn normalize(
         fired.entry(log_type).or_default().extend(explanation.fired);
     }
     (found.log_type, serde_json::from_slice(&out))
+}
+
+/// Projects an OCSF document, notes the rules that fired, and tells what is not in the vocabulary.
+fn project(
+    projector: &mut Projector,
+    mapping: &Mapping,
+    ocsf: &[u8],
+    log_type: &str,
+    fired: &mut BTreeMap<Arc<str>, BTreeSet<RuleId>>,
+    told: &mut Vec<FaultKind>,
+) -> Result<Value, serde_json::Error> {
+    let Some(projection) = mapping.projection else { return Ok(Value::Null) };
+    let mut out = Vec::new();
+    let explanation = projector.project_explained(projection, ocsf, log_type, &mut out);
+    let value = serde_json::from_slice(&out)?;
+    let case = mapping.cases.iter().find(|case| explanation.fired.contains(&case.id));
+    if let Some((case, class)) = case.and_then(|case| Some((case, projection.table().class(&case.class)?))) {
+        let faults = projection.table().faults(&class.shape, &value, &case.profiles);
+        told.extend(faults.into_iter().map(FaultKind::Words));
+    }
+    fired.entry(Arc::clone(&mapping.log_type)).or_default().extend(explanation.fired);
+    Ok(value)
 }
 
 fn difference(expect: &str, value: &Value, is_uid: &dyn Fn(&str) -> bool) -> Vec<FaultKind> {

@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::super::Mappings;
 use super::super::mapping::Sources;
-use super::{Fault, Summary, compare, run};
+use super::super::{Mappings, Normalizer, Projector, digest};
+use super::{Fault, FaultKind, Summary, compare, run};
+use crate::envelope::{Limits, Peeler, Piece};
 use crate::ocsf::Table;
 
 fn summary(sources: &Sources) -> Summary {
     let loaded = sources.load(Table::v1_8()).unwrap_or_else(|errors| panic!("{errors}"));
     let compiled = Mappings::compile(loaded.log_types.clone(), loaded.base.clone(), Table::v1_8());
+    let compiled = compiled.and_then(|mappings| mappings.with_projections(loaded.projections.clone()));
     run(&loaded, &Arc::new(compiled.unwrap_or_else(|errors| panic!("{errors:?}"))))
 }
 
@@ -34,6 +36,77 @@ fn every_embedded_test_passes_and_every_rule_is_fired() {
     }
     assert!(told.is_empty(), "{}", told.join("\n"));
     assert!(summary.passed() && summary.is_covered());
+}
+
+/// Guards what the projections promise of every event that a shipped mapping is tested with: nothing is said that the
+/// vocabulary does not have, what a data model requires is there, and no text of the event is lost.
+#[test]
+fn every_shipped_event_is_sound_in_every_vocabulary() {
+    let loaded = Sources::embedded().load(Table::v1_8()).unwrap_or_else(|errors| panic!("{errors}"));
+    let compiled = Mappings::compile(loaded.log_types.clone(), loaded.base.clone(), Table::v1_8());
+    let compiled = compiled.and_then(|mappings| mappings.with_projections(loaded.projections.clone()));
+    let compiled = Arc::new(compiled.unwrap_or_else(|errors| panic!("{errors:?}")));
+    let (mut normalizer, mut projector) = (Normalizer::new(Arc::clone(&compiled)), Projector::new(compiled));
+    let mut peeler = Peeler::new(Limits::default());
+    let (mut told, mut projected) = (Vec::new(), 0);
+    for mapping in loaded.log_types.iter().chain([&loaded.base]) {
+        for test in &mapping.tests {
+            let Ok(peeled) = peeler.peel(test.input.as_bytes(), test.arrival_ms) else { continue };
+            for piece in peeled.pieces() {
+                let Piece::Event(event) = piece else { continue };
+                let mut ocsf = Vec::new();
+                let log_type = normalizer.normalize(&event, &digest(event.body), &mut ocsf).log_type;
+                let value: Value = serde_json::from_slice(&ocsf).unwrap();
+                for projection in &loaded.projections {
+                    let (mut faults, mut fired) = (Vec::new(), std::collections::BTreeMap::new());
+                    let made = super::project(&mut projector, projection, &ocsf, &log_type, &mut fired, &mut faults);
+                    let made = made.expect("a projection is JSON");
+                    let words = promised(&projection.log_type, &log_type, &made).into_iter().chain(lost(&value, &made));
+                    faults.extend(words.map(FaultKind::Words));
+                    let place = format!("{}:{}: {}", test.at.file, test.at.line, projection.log_type);
+                    told.extend(faults.into_iter().map(|kind| format!("{place}: {}", Fault { event: None, kind })));
+                    projected += 1;
+                }
+            }
+        }
+    }
+    assert!(told.is_empty(), "{}", told.join("\n"));
+    assert!(projected > 300, "{projected}");
+}
+
+/// What the formats promise of findings of GuardDuty beside what the tables ask.
+fn promised(vocabulary: &str, log_type: &str, made: &Value) -> Vec<String> {
+    let wanted: &[&str] = match (vocabulary, log_type) {
+        ("ecs", "aws.guardduty") => {
+            &["/rule/name", "/cloud/account/id", "/cloud/region", "/event/category", "/ecs/version"]
+        }
+        ("cim", "aws.guardduty") => &["/severity", "/signature", "/dest", "/tag"],
+        _ => &[],
+    };
+    // A finding that lacks its account or type is a test of its own.
+    let lacks = |path: &&&str| made.pointer(path).is_none() && made.pointer("/ocsf/finding_info/types").is_some();
+    wanted.iter().filter(lacks).map(|path| format!("{path} is not there")).collect()
+}
+
+/// The texts of an OCSF event, but for its observables, that stand nowhere in a projection of it, whatever their case.
+fn lost(ocsf: &Value, made: &Value) -> Vec<String> {
+    let mut kept = Vec::new();
+    texts(made, &mut kept);
+    let kept: std::collections::BTreeSet<String> = kept.into_iter().map(|text| text.to_lowercase()).collect();
+    let mut wanted = Vec::new();
+    let members = ocsf.as_object().into_iter().flatten().filter(|(key, _)| *key != "observables");
+    members.for_each(|(_, value)| texts(value, &mut wanted));
+    let lost = wanted.into_iter().filter(|text| !kept.contains(&text.to_lowercase()));
+    lost.map(|text| format!("lost: {text:?}")).collect()
+}
+
+fn texts(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) if !text.is_empty() => found.push(text.clone()),
+        Value::Array(values) => values.iter().for_each(|value| texts(value, found)),
+        Value::Object(members) => members.values().for_each(|value| texts(value, found)),
+        _ => {}
+    }
 }
 
 fn lines(faults: &[Fault]) -> Vec<String> {

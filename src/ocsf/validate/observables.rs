@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Check, Code, text_of};
-use crate::ocsf::table::{Attribute, Class};
+use crate::vocabulary::{Attribute, Class};
 
 /// One segment of an observable's name: `evidences`, `evidences[]` or `evidences[2]`.
 struct Segment<'n> {

@@ -6,6 +6,7 @@
 //!
 //! The answer holds one verdict for each document, in the order of the request.
 
+mod fields;
 mod options;
 mod request;
 mod response;

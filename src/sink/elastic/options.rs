@@ -15,10 +15,15 @@ use crate::unit::{Size, Span};
 pub struct ElasticOptions {
     /// Where the cluster listens, such as `https://es.example.com:9200`.
     pub endpoint: String,
-    /// The data stream, index or alias to write to. The default follows Elastic's naming (type, dataset, namespace), and
-    /// `siemline setup elastic` installs an index template for it.
-    #[serde(default = "index")]
-    pub index: String,
+    /// The data stream, index or alias that everything is written to. Default: by format, after Elastic's naming (type,
+    /// dataset, namespace): `logs-siemline.ecs-<namespace>`, `logs-siemline.ocsf-<namespace>`, `logs-siemline.cim-<namespace>`,
+    /// for which `siemline setup elastic` installs an index template; for `raw` the data streams of Elastic's own AWS
+    /// integration (`logs-aws.cloudtrail-<namespace>`), and `logs-siemline.raw-<namespace>` for log types it does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<String>,
+    /// The namespace of data streams that are named by default.
+    #[serde(default = "namespace")]
+    pub namespace: String,
     /// The API key, in the encoded form (base64 of id and key) in which Kibana and the API hand it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key: Option<SecretRef>,
@@ -31,9 +36,10 @@ pub struct ElasticOptions {
     /// The ingest pipeline. Default: the index's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pipeline: Option<String>,
-    /// `ocsf`, with `@timestamp` in front; or `raw`: `@timestamp`, the text as AWS wrote it in `message`, as Elastic's own AWS
-    /// integration expects it, and `siemline.log_type`.
-    #[serde(default)]
+    /// `ecs`: Elastic's common schema, with what it has no field for under `ocsf`; `ocsf`, with `@timestamp` in front; or
+    /// `raw`: `@timestamp`, the text as AWS wrote it in `message`, as Elastic's own AWS integration expects it, and
+    /// `siemline.log_type`.
+    #[serde(default = "format")]
     pub format: Format,
     /// How hard bodies are compressed with gzip: 0 (not at all) to 12.
     #[serde(default)]
@@ -48,9 +54,6 @@ pub struct ElasticOptions {
 }
 
 impl ElasticOptions {
-    /// The data stream that is written to where the options name none.
-    pub const INDEX: &str = "logs-siemline.ocsf-default";
-
     /// What its lane takes where the options say nothing.
     pub const LANE: LaneDefaults = LaneDefaults {
         batch_entries_max: 1000,
@@ -61,6 +64,23 @@ impl ElasticOptions {
     };
 }
 
-fn index() -> String {
-    ElasticOptions::INDEX.to_owned()
+impl ElasticOptions {
+    /// Where documents are written that no other place is named for.
+    #[must_use]
+    pub fn stream(&self) -> String {
+        self.index.clone().unwrap_or_else(|| format!("logs-siemline.{}-{}", self.format.name(), self.namespace))
+    }
+
+    /// Whether documents go to the data streams of Elastic's own AWS integration.
+    pub(super) fn is_by_log_type(&self) -> bool {
+        self.index.is_none() && self.format == Format::Raw
+    }
+}
+
+fn namespace() -> String {
+    "default".to_owned()
+}
+
+fn format() -> Format {
+    Format::Ecs
 }

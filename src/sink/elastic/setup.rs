@@ -1,4 +1,7 @@
-//! The index template for OCSF events: what `siemline setup elastic` prints or installs.
+//! The index template for our documents: what `siemline setup elastic` prints or installs.
+//!
+//! ECS documents have every field of ECS with the type that ECS gives it, and one field for what ECS has none for. Raw
+//! events go to the data streams of Elastic's own integration, which has templates; ours is for what it does not know.
 //!
 //! OCSF has free-form corners: `unmapped`, `data`, `raw_data`, tags. Mapped dynamically, every new key in them is a new
 //! field of the index, until the limit is reached and documents are refused. So `unmapped` becomes one field whatever is in
@@ -7,10 +10,11 @@
 
 use serde_json::{Value, json};
 
-use super::Elastic;
 use super::response::judge_status;
+use super::{Elastic, ElasticOptions, fields};
 use crate::delivery::Error;
 use crate::http::Method;
+use crate::sink::Format;
 
 /// Above Elastic's own template for `logs-*-*` (100), below what a team would write for itself (500).
 const PRIORITY: u32 = 250;
@@ -20,7 +24,7 @@ const PRIORITY: u32 = 250;
 const FIELDS_MAX: u32 = 4000;
 
 /// Longer texts are stored, shown and not searchable by their whole. The index takes no term above 32,766 bytes.
-const KEYWORD_CHARS_MAX: u32 = 1024;
+pub(super) const KEYWORD_CHARS_MAX: u32 = 1024;
 
 /// Whose field types are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +35,8 @@ pub enum Flavor {
     OpenSearch,
 }
 
-/// What becomes of `unmapped`, which holds the leaves of an event that OCSF has no place for. Either way it is kept in the
+/// What becomes of `unmapped`, which holds the leaves of an event that OCSF has no place for, and of `ocsf` in an ECS
+/// document, which holds what ECS has no field for. Either way it is kept in the
 /// document, and is no more than one field of the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unmapped {
@@ -66,26 +71,27 @@ pub struct Template {
     pub index_template: Value,
 }
 
-/// The templates for a data stream of OCSF events.
+/// The templates for the data stream that these options name.
 #[must_use]
-pub fn template(data_stream: &str, flavor: Flavor, unmapped: Unmapped) -> Template {
-    let component_name = "siemline-ocsf@mappings".to_owned();
+pub fn template(options: &ElasticOptions, flavor: Flavor, unmapped: Unmapped) -> Template {
+    let data_stream = options.stream();
+    let component_name = format!("siemline-{}@mappings", options.format.name());
     let component = json!({
         "template": {
             "settings": {
                 "index.mapping.total_fields.limit": FIELDS_MAX,
                 "index.mapping.ignore_malformed": true,
             },
-            "mappings": mappings(flavor, unmapped),
+            "mappings": mappings(options.format, flavor, unmapped),
         },
-        "_meta": meta(),
+        "_meta": meta(options.format),
     });
     let index_template = json!({
-        "index_patterns": [data_stream],
+        "index_patterns": [&data_stream],
         "data_stream": {},
         "composed_of": [component_name],
         "priority": PRIORITY,
-        "_meta": meta(),
+        "_meta": meta(options.format),
     });
     Template { component_name, component, name: format!("siemline-{data_stream}"), index_template }
 }
@@ -116,11 +122,12 @@ pub async fn flavor(sink: &Elastic) -> Result<Flavor, Error> {
     Ok(if distribution == Some("opensearch") { Flavor::OpenSearch } else { Flavor::Elasticsearch })
 }
 
-fn meta() -> Value {
-    json!({ "managed_by": "siemline", "description": "OCSF events of AWS, as siemline delivers them" })
+fn meta(format: Format) -> Value {
+    let description = format!("AWS events in the format {}, as siemline delivers them", format.name());
+    json!({ "managed_by": "siemline", "description": description })
 }
 
-fn mappings(flavor: Flavor, unmapped: Unmapped) -> Value {
+fn mappings(format: Format, flavor: Flavor, unmapped: Unmapped) -> Value {
     let text = match flavor {
         Flavor::Elasticsearch => "match_only_text",
         Flavor::OpenSearch => "text",
@@ -134,12 +141,28 @@ fn mappings(flavor: Flavor, unmapped: Unmapped) -> Value {
         (Unmapped::Searchable, Flavor::OpenSearch) => json!({ "type": "flat_object" }),
         (Unmapped::Stored, _) => stored(),
     };
+    let properties = match format {
+        Format::Ecs => fields::properties(flavor, unmapped),
+        Format::Raw => json!({ "@timestamp": date(), "message": { "type": text } }),
+        Format::Cim => json!({ "@timestamp": date(), "ocsf": unmapped }),
+        Format::Ocsf => ocsf_properties(text, &unmapped),
+    };
     json!({
         "date_detection": false,
         "numeric_detection": false,
         "dynamic_templates": dynamic_templates(text),
-        "properties": {
-            "@timestamp": { "type": "date", "format": "strict_date_optional_time||epoch_millis" },
+        "properties": properties,
+    })
+}
+
+fn date() -> Value {
+    json!({ "type": "date", "format": "strict_date_optional_time||epoch_millis" })
+}
+
+/// OCSF's own corners.
+fn ocsf_properties(text: &str, unmapped: &Value) -> Value {
+    json!({
+            "@timestamp": date(),
             "time": epoch_millis(),
             "message": { "type": text },
             "raw_data": { "type": "keyword", "index": false, "doc_values": false },
@@ -151,7 +174,6 @@ fn mappings(flavor: Flavor, unmapped: Unmapped) -> Value {
             "enrichments": { "properties": { "data": stored() } },
             "evidences": { "properties": { "data": stored() } },
             "resources": { "properties": { "data": stored() } },
-        },
     })
 }
 

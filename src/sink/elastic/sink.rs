@@ -6,11 +6,12 @@ use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::ElasticOptions;
+use super::request::Framing;
 use super::response::{FILTER_PATH, judge, judge_status};
-use super::{ElasticOptions, request};
 use crate::delivery::{Batch, Delivery, Disposition, Error, EventView, Sink};
 use crate::http::{self, Answer, Client, Gzip, HeaderValue, Method, RequestBuilder, Url};
-use crate::sink::{self, Format};
+use crate::sink;
 
 /// An Elasticsearch or OpenSearch cluster.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub struct Elastic {
     index: String,
     authorization: Option<HeaderValue>,
     gzip: Gzip,
-    format: Format,
+    framing: Framing,
 }
 
 #[derive(Deserialize)]
@@ -33,13 +34,14 @@ impl Elastic {
     /// A sink after these options. Reads the secrets and the CA file; connects to nothing.
     pub fn new(options: &ElasticOptions) -> Result<Self, sink::Error> {
         let endpoint = http::endpoint(&options.endpoint)?;
-        if options.index.is_empty() {
+        if options.index.as_ref().is_some_and(String::is_empty) || options.namespace.is_empty() {
             return Err(sink::Error::Option {
-                option: "index",
+                option: if options.namespace.is_empty() { "namespace" } else { "index" },
                 words: "it is empty: name one, or leave it out".into(),
             });
         }
-        let mut bulk = below(&endpoint, &[&options.index, "_bulk"]);
+        let index = options.stream();
+        let mut bulk = below(&endpoint, &[&index, "_bulk"]);
         bulk.query_pairs_mut().append_pair("filter_path", FILTER_PATH);
         if let Some(pipeline) = &options.pipeline {
             bulk.query_pairs_mut().append_pair("pipeline", pipeline);
@@ -48,10 +50,13 @@ impl Elastic {
             client: Client::new(&options.http)?,
             bulk,
             endpoint,
-            index: options.index.clone(),
+            index,
             authorization: authorization(options)?,
             gzip: Gzip::new(options.compression_level),
-            format: options.format,
+            framing: Framing {
+                format: options.format,
+                namespace: options.is_by_log_type().then(|| options.namespace.clone()),
+            },
         })
     }
 
@@ -74,7 +79,7 @@ impl Elastic {
 
 impl Sink for Elastic {
     fn encode(&self, event: EventView<'_>, out: &mut Vec<u8>) {
-        request::push(self.format, event, out);
+        self.framing.push(event, out);
     }
 
     async fn send(&self, batch: &Batch) -> Result<Delivery, Error> {
@@ -93,14 +98,19 @@ impl Sink for Elastic {
         if !matches!(root.status, 200 | 403) {
             return Err(judge_status(&root, root.status));
         }
-        let question = json!({ "index": [{ "names": [self.index], "privileges": ["create_doc"] }] });
+        let mut names = vec![self.index.clone()];
+        names.extend(self.framing.namespace.iter().map(|namespace| format!("logs-aws.*-{namespace}")));
+        let question = json!({ "index": [{ "names": names, "privileges": ["create_doc"] }] });
         let answer = self.ask(Method::POST, &["_security", "user", "_has_privileges"], Some(&question)).await?;
         match serde_json::from_slice::<Privileges>(&answer.body) {
             Ok(Privileges { has_all_requested: true }) if answer.status == 200 => Ok(()),
             Ok(Privileges { has_all_requested: false }) if answer.status == 200 => Err(Error {
                 disposition: Disposition::Pause,
                 code: "create_doc".into(),
-                words: format!("these credentials may not create documents in `{}`: grant `create_doc`", self.index),
+                words: format!(
+                    "these credentials may not create documents in `{}`: grant `create_doc`",
+                    names.join("`, `")
+                ),
             }),
             // OpenSearch, and Elasticsearch without security, do not know the question. What the root said stands.
             _ if answer.is_passing() || answer.status == 401 => Err(judge_status(&answer, answer.status)),

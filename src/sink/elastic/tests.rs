@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::request::push;
+use super::request::Framing;
 use super::response::judge;
 use super::setup::{Flavor, Unmapped, template};
 use super::{Elastic, ElasticOptions};
@@ -18,7 +18,7 @@ fn document(format: Format, ocsf: &str, raw: &[u8], time_ms: i64) -> String {
     let mut block = sample::block(ocsf, raw);
     block.rows[0].time_ms = time_ms;
     let mut out = Vec::new();
-    push(format, block.event(0).unwrap(), &mut out);
+    Framing { format, namespace: None }.push(block.event(0).unwrap(), &mut out);
     let out = String::from_utf8(out).unwrap();
     let lines: Vec<&str> = out.split('\n').collect();
     assert_eq!((lines.len(), lines[0], lines[2]), (3, ACTION, ""), "{out}");
@@ -55,6 +55,50 @@ fn raw_events_are_a_message() {
         );
         assert_eq!(document(Format::Raw, "{}", raw, 1), expected);
     }
+}
+
+/// Guards that a document in another vocabulary is what the projection wrote: ECS has its time, CIM gets one.
+#[test]
+fn projected_documents_are_what_was_written() {
+    assert_eq!(document(Format::Ecs, "{}", b"", 5), r#"{"ecs":1}"#);
+    assert_eq!(document(Format::Cim, "{}", b"", 5), r#"{"@timestamp":"1970-01-01T00:00:00.005Z","cim":1}"#);
+}
+
+/// Guards that raw events go to the data streams of Elastic's own integration, and only those whose log type it knows.
+#[test]
+fn raw_events_go_to_the_data_streams_of_the_integration() {
+    let mut block = sample::block("{}", b"x");
+    let framing = Framing { format: Format::Raw, namespace: Some("prod".into()) };
+    for (log_type, expected) in
+        [("aws.guardduty", json!("logs-aws.findings-prod")), ("aws.unknown", Value::Null), ("base", Value::Null)]
+    {
+        block.rows[0].log_type = log_type.into();
+        let mut out = Vec::new();
+        framing.push(block.event(0).unwrap(), &mut out);
+        let action: Value = serde_json::from_slice(out.split(|byte| *byte == b'\n').next().unwrap()).unwrap();
+        assert_eq!(action["create"]["_index"], expected, "{log_type}");
+    }
+}
+
+/// Guards where documents go that no place is named for.
+#[test]
+fn streams_are_named_by_format_and_namespace() {
+    for (more, expected) in [
+        (json!({}), "logs-siemline.ecs-default"),
+        (json!({ "format": "ocsf", "namespace": "prod" }), "logs-siemline.ocsf-prod"),
+        (json!({ "format": "raw" }), "logs-siemline.raw-default"),
+        (json!({ "format": "raw", "index": "logs-a.b-c" }), "logs-a.b-c"),
+    ] {
+        assert_eq!(options(&more).stream(), expected);
+    }
+}
+
+fn options(more: &Value) -> ElasticOptions {
+    let mut options = json!({ "endpoint": "https://es.example.com" });
+    for (key, value) in more.as_object().unwrap() {
+        options[key] = value.clone();
+    }
+    serde_json::from_value(options).unwrap()
 }
 
 fn items(items: &Value) -> Answer {
@@ -220,6 +264,7 @@ fn credentials_are_one_kind() {
     assert!(refused(&format!(r#","password":{secret}"#)).contains("belong together"));
     assert!(refused(&format!(r#","api_key":{secret}"#)).contains("SIEMLINE_TEST_NOT_SET"));
     assert!(refused(r#","index":"""#).contains("index: it is empty"));
+    assert!(refused(r#","namespace":"""#).contains("namespace: it is empty"));
 }
 
 /// Guards what the template is for: the free-form corners are no fields, and each flavor gets types that it knows.
@@ -234,7 +279,8 @@ fn the_template_keeps_free_form_data_from_becoming_fields() {
         (Flavor::OpenSearch, Flavor::OpenSearch.unmapped(), &object, "match_only_text"),
         (Flavor::OpenSearch, Unmapped::Searchable, &flat_object, "flattened"),
     ] {
-        let template = template(ElasticOptions::INDEX, flavor, unmapped);
+        let options = options(&json!({ "format": "ocsf" }));
+        let template = template(&options, flavor, unmapped);
         let text = template.component.to_string();
         assert!(!text.contains(unknown), "{text}");
         let mappings = &template.component["template"]["mappings"];
@@ -242,10 +288,44 @@ fn the_template_keeps_free_form_data_from_becoming_fields() {
         assert_eq!(mappings["properties"]["resources"]["properties"]["data"]["enabled"], false);
         assert_eq!(mappings["properties"]["raw_data"]["index"], false);
         assert_eq!(mappings["dynamic_templates"][0]["data"]["mapping"]["enabled"], false);
-        assert_eq!(template.index_template["index_patterns"], json!([ElasticOptions::INDEX]));
+        assert_eq!(template.index_template["index_patterns"], json!(["logs-siemline.ocsf-default"]));
         assert_eq!(template.index_template["composed_of"], json!([template.component_name]));
         assert_eq!(template.index_template["data_stream"], json!({}));
         assert!(template.index_template["priority"].as_u64() > Some(100), "Elastic's own for logs-*-* has 100");
+    }
+}
+
+/// Guards that ECS documents have the types that ECS gives them, one field for the rest, and nothing without end.
+#[test]
+fn the_template_of_ecs_has_every_field() {
+    for (flavor, rest, path_type, message) in [
+        (Flavor::Elasticsearch, "flattened", "wildcard", "match_only_text"),
+        (Flavor::OpenSearch, "object", "keyword", "text"),
+    ] {
+        let template = template(&options(&json!({})), flavor, flavor.unmapped());
+        assert_eq!(template.component_name, "siemline-ecs@mappings");
+        assert_eq!(template.index_template["index_patterns"], json!(["logs-siemline.ecs-default"]));
+        let properties = &template.component["template"]["mappings"]["properties"];
+        let type_of = |path: &str| {
+            let place = path.replace('.', "/properties/");
+            properties.pointer(&format!("/{place}/type")).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        for (path, expected) in [
+            ("@timestamp", "date"),
+            ("ocsf", rest),
+            ("message", message),
+            ("source.ip", "ip"),
+            ("source.geo.location", "geo_point"),
+            ("event.duration", "long"),
+            ("event.category", "keyword"),
+            ("process.parent.pid", "long"),
+            ("process.parent.parent", ""),
+            ("url.path", path_type),
+            ("data_stream", ""),
+        ] {
+            assert_eq!(type_of(path), expected, "{path}");
+        }
+        assert_eq!(properties["event"]["properties"]["original"]["index"], false);
     }
 }
 

@@ -15,7 +15,7 @@ use crate::unit::{Size, Span};
 pub struct FileOptions {
     /// The file that is written to. Its directory is made if it is not there. What was there before is appended to.
     pub path: PathBuf,
-    /// What is written: `ocsf`, or `raw`, the event as AWS wrote it.
+    /// What is written: `ocsf`, `ecs`, `cim`, or `raw`, the event as AWS wrote it.
     #[serde(default)]
     pub format: Format,
     /// A file that has reached this size is renamed, with the time in its name, and a new one begun.

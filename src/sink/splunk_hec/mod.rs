@@ -15,5 +15,4 @@ mod sink;
 mod tests;
 
 pub use options::SplunkHecOptions;
-pub use request::sourcetype_of;
 pub use sink::SplunkHec;

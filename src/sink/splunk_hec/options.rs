@@ -24,14 +24,16 @@ pub struct SplunkHecOptions {
     /// What Splunk shows as `source`. Default: the name of the siemline source that the event was read from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// What Splunk shows as `sourcetype`. Default: `siemline:ocsf` for OCSF. For raw events it is the one that the Splunk
-    /// Add-on for AWS has for the log type, such as `aws:cloudtrail`, and `aws:firehose:json` where it has none.
+    /// What Splunk shows as `sourcetype`. Default, by format and log type: for `raw` the one that the Splunk Add-on for AWS has,
+    /// such as `aws:cloudtrail`, and `aws:firehose:json` where it has none; for `ocsf` the same behind `ocsf:`; for `cim` one
+    /// such as `siemline:aws:guardduty:cim`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sourcetype: Option<String>,
     /// What Splunk shows as `host`. Default: none is sent, and Splunk takes the endpoint's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// `ocsf`, or `raw`: the JSON as AWS wrote it, text lines as a string.
+    /// `ocsf`; `cim`: the fields of Splunk's common information model, with what it has no field for under `ocsf`; `raw`: the
+    /// JSON as AWS wrote it, text lines as a string; or `ecs`.
     #[serde(default)]
     pub format: Format,
     /// How hard bodies are compressed with gzip: 0 (not at all) to 12.

@@ -4,12 +4,16 @@
 //! is answered with 200 and silently costs this and all later objects of the request. Nothing carries over from one object
 //! to the next, so each says everything. `fields` is flat.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 
 use super::SplunkHecOptions;
 use crate::delivery::EventView;
 use crate::sink::Format;
 use crate::sink::format::{push_json_or_string, push_string};
+
+/// The add-on's sourcetype for JSON that came through Firehose: it extracts the fields and knows no more.
+const UNKNOWN_SOURCETYPE: &str = "aws:firehose:json";
 
 /// The last millisecond of the year 9999. Splunk reads a `time` of 13 digits as milliseconds, so larger ones would mean
 /// something else.
@@ -27,17 +31,12 @@ pub(super) struct Framing {
 
 impl Framing {
     pub(super) fn new(options: &SplunkHecOptions) -> Self {
-        let sourcetype = match (&options.sourcetype, options.format) {
-            (Some(sourcetype), _) => Some(sourcetype.as_str()),
-            (None, Format::Ocsf) => Some("siemline:ocsf"),
-            (None, Format::Raw) => None,
-        };
         let mut fixed = Vec::new();
         for (key, value) in [
             ("host", options.host.as_deref()),
             ("index", options.index.as_deref()),
             ("source", options.source.as_deref()),
-            ("sourcetype", sourcetype),
+            ("sourcetype", options.sourcetype.as_deref()),
         ] {
             if let Some(value) = value {
                 push_member(key, value, &mut fixed);
@@ -47,16 +46,16 @@ impl Framing {
             format: options.format,
             fixed,
             source_is_fixed: options.source.is_some(),
-            sourcetype_is_fixed: sourcetype.is_some(),
+            sourcetype_is_fixed: options.sourcetype.is_some(),
         }
     }
 
     /// Appends the envelope of one event and a line break, which HEC does not need and people who look at a request do.
     pub(super) fn push(&self, event: EventView<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"event\":");
-        match self.format {
-            Format::Ocsf => out.extend_from_slice(event.ocsf()),
-            Format::Raw => push_json_or_string(event.raw(), out),
+        match self.format.document(event) {
+            Some(document) => out.extend_from_slice(document),
+            None => push_json_or_string(event.raw(), out),
         }
         push_time(event.row.time_ms, out);
         out.extend_from_slice(&self.fixed);
@@ -64,7 +63,7 @@ impl Framing {
             push_member("source", event.source(), out);
         }
         if !self.sourcetype_is_fixed {
-            push_member("sourcetype", sourcetype_of(&event.row.log_type), out);
+            push_member("sourcetype", &sourcetype(self.format, event), out);
         }
         out.extend_from_slice(b",\"fields\":{\"siemline_uid\":\"");
         for byte in event.row.id {
@@ -76,15 +75,17 @@ impl Framing {
     }
 }
 
-/// The sourcetype that the Splunk Add-on for AWS (7.9, 7.10) has for a log type in its raw form; `aws:firehose:json`, which
-/// extracts the JSON and knows no more, where it has none.
-#[must_use]
-pub fn sourcetype_of(log_type: &str) -> &'static str {
-    match log_type {
-        "aws.cloudtrail" => "aws:cloudtrail",
-        "aws.guardduty" => "aws:cloudwatch:guardduty",
-        "aws.vpc_flow" => "aws:cloudwatchlogs:vpcflow",
-        _ => "aws:firehose:json",
+/// The sourcetype of an event: in its raw form the one that the Splunk Add-on for AWS has for the log type, or
+/// [`UNKNOWN_SOURCETYPE`]; as OCSF the same behind `ocsf:`, as the add-on itself names Security Hub's OCSF findings; in
+/// another vocabulary one of ours, so that the add-on's search-time fields are not laid over those in the event.
+fn sourcetype(format: Format, event: EventView<'_>) -> Cow<'_, str> {
+    let known = event.names().and_then(|names| names.sourcetype.as_deref());
+    let own = || event.row.log_type.replace('.', ":");
+    match (format, known) {
+        (Format::Raw, known) => Cow::Borrowed(known.unwrap_or(UNKNOWN_SOURCETYPE)),
+        (Format::Ocsf, Some(known)) => Cow::Owned(format!("ocsf:{known}")),
+        (Format::Ocsf, None) => Cow::Owned(format!("ocsf:{}", own())),
+        (Format::Ecs | Format::Cim, _) => Cow::Owned(format!("siemline:{}:{}", own(), format.name())),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::SplunkHecOptions;
-use super::request::{Framing, sourcetype_of};
+use super::request::Framing;
 use super::response::{judge, judge_health, judge_probe};
 use crate::delivery::{Delivery, Disposition, Error, Verdict, Verdicts};
 use crate::http::Answer;
@@ -35,7 +35,7 @@ fn an_ocsf_envelope() {
     let frame = framed(&json!({}), r#"{"class_uid":2004}"#, b"", 1_700_000_000_123);
     let expected = format!(
         "{}{UID}{}\n",
-        r#"{"event":{"class_uid":2004},"time":1700000000.123,"sourcetype":"siemline:ocsf","source":"findings","fields":{"siemline_uid":""#,
+        r#"{"event":{"class_uid":2004},"time":1700000000.123,"source":"findings","sourcetype":"ocsf:aws:findings","fields":{"siemline_uid":""#,
         r#"","log_type":"aws.guardduty"}}"#
     );
     assert_eq!(frame, expected);
@@ -76,7 +76,7 @@ fn raw_events_are_json_or_text() {
         let (told, rest) = text.split_at(text.rfind(",\"time\":1.000,").unwrap());
         assert_eq!(told, event);
         assert_eq!(rest.matches('\n').count(), 1, "{rest}");
-        assert!(rest.contains(r#""sourcetype":"aws:cloudwatch:guardduty""#), "{rest}");
+        assert!(rest.contains(r#""sourcetype":"aws:findings""#), "{rest}");
     }
     let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
     assert!(framed(&json!({ "format": "raw" }), "{}", deep.as_bytes(), 0).contains(&deep));
@@ -102,11 +102,35 @@ fn times_are_seconds() {
     }
 }
 
+/// Guards the sourcetype by format and log type, with and without one that the add-on has.
 #[test]
-fn sourcetypes_of_the_add_on() {
-    assert_eq!(sourcetype_of("aws.cloudtrail"), "aws:cloudtrail");
-    assert_eq!(sourcetype_of("aws.vpc_flow"), "aws:cloudwatchlogs:vpcflow");
-    assert_eq!(sourcetype_of("aws.macie"), "aws:firehose:json");
+fn sourcetypes_go_by_format_and_log_type() {
+    for (format, log_type, expected) in [
+        ("raw", "aws.guardduty", "aws:findings"),
+        ("raw", "aws.waf", "aws:firehose:json"),
+        ("raw", "base", "aws:firehose:json"),
+        ("ocsf", "aws.guardduty", "ocsf:aws:findings"),
+        ("ocsf", "aws.waf", "ocsf:aws:waf"),
+        ("cim", "aws.guardduty", "siemline:aws:guardduty:cim"),
+        ("cim", "aws.waf", "siemline:aws:waf:cim"),
+        ("ecs", "aws.waf", "siemline:aws:waf:ecs"),
+    ] {
+        let mut block = sample::block("{}", b"{}");
+        block.rows[0].log_type = log_type.into();
+        let mut out = Vec::new();
+        Framing::new(&options(&json!({ "format": format }))).push(block.event(0).unwrap(), &mut out);
+        let envelope: Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(envelope["sourcetype"], expected, "{format} {log_type}");
+    }
+}
+
+/// Guards that an event in another vocabulary is what the projection wrote.
+#[test]
+fn projected_events_are_what_was_written() {
+    for format in ["cim", "ecs"] {
+        let frame: Value = serde_json::from_str(&framed(&json!({ "format": format }), "{}", b"", 1)).unwrap();
+        assert_eq!(frame["event"], json!({ format: 1 }));
+    }
 }
 
 fn reply(status: u16, code: u32) -> Answer {

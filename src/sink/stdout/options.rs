@@ -11,7 +11,7 @@ use crate::unit::{Size, Span};
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StdoutOptions {
-    /// What is written: `ocsf`, or `raw`, the event as AWS wrote it.
+    /// What is written: `ocsf`, `ecs`, `cim`, or `raw`, the event as AWS wrote it.
     #[serde(default)]
     pub format: Format,
     /// How the lane in front of it batches and retries.

@@ -30,19 +30,13 @@ pub fn policies(name: &str, options: &KinesisOptions) -> Vec<Policy> {
         own.extend(of_table(options, table));
     }
     let process = "the process".to_owned();
-    match &options.assume_role {
-        Some(role) => {
-            own.push(json!({ "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": role }));
-            vec![
-                Policy { holder: process, document: document(own) },
-                Policy { holder: role.clone(), document: document(reading) },
-            ]
-        }
-        None => {
-            reading.extend(own);
-            vec![Policy { holder: process, document: document(reading) }]
-        }
+    if let Some(role) = &options.assume_role {
+        own.push(json!({ "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": role }));
+        let role = Policy { holder: role.clone(), document: document(reading) };
+        return vec![Policy { holder: process, document: document(own) }, role];
     }
+    reading.extend(own);
+    vec![Policy { holder: process, document: document(reading) }]
 }
 
 fn document(mut statements: Vec<Value>) -> Value {
@@ -147,7 +141,7 @@ mod tests {
             match &statement["Action"] {
                 Value::String(action) => actions.push(action.clone()),
                 many => {
-                    actions.extend(many.as_array().unwrap().iter().map(|action| action.as_str().unwrap().to_owned()))
+                    actions.extend(many.as_array().unwrap().iter().map(|action| action.as_str().unwrap().to_owned()));
                 }
             }
         }

@@ -61,8 +61,9 @@ impl<T: LeaseTable> StreamReading<T> {
         // All readers share this one task. None of their steps holds it up: a reader waits only for what is in its own hands
         // (`reader::UnderWay`), and nothing below awaits anything but in `select!`.
         let mut readers = FuturesUnordered::new();
-        // The shards that are read up to the end of the backfill.
-        let mut reached = Vec::new();
+        // The shards that are read up to the end of the backfill: their leases are kept, or they would be granted again, until
+        // another worker asks for them.
+        let (mut reached, mut has_reached) = (FuturesUnordered::new(), false);
         // The readers stop when the stream does, and it also does when one of them fails.
         let (halt, halted) = shutdown::channel();
         let mut result = Ok(());
@@ -87,7 +88,8 @@ impl<T: LeaseTable> StreamReading<T> {
                     Ok(End::Reached(shard, grant)) => {
                         tracing::info!(source = %work.name, shard, "shard is read to the end that was asked for");
                         work.meter.forget(&label(&work, &shard));
-                        reached.push(grant);
+                        has_reached = true;
+                        reached.push(async move { drop((grant.recalled().await, grant)) });
                     }
                     Ok(End::Missing(shard)) => {
                         tracing::warn!(source = %work.name, shard, "shard is gone, asking the stream");
@@ -106,11 +108,12 @@ impl<T: LeaseTable> StreamReading<T> {
                         intake = None;
                     }
                 },
+                Some(()) = reached.next() => {}
                 () = &mut retention => {}
                 () = stop.requested(), if intake.is_some() => intake = None,
             }
             let is_over = is_bounded && readers.is_empty() && grants.outlook().is_quiet;
-            if is_over && intake.is_some() && is_behind_end(&work, reached.len()) {
+            if is_over && intake.is_some() && (has_reached || is_behind_end(&work)) {
                 tracing::info!(source = %work.name, stream = %work.service.stream(), "read to the end");
                 intake = None;
             }
@@ -216,8 +219,8 @@ fn host() -> String {
 }
 
 /// Says whether nothing before the end of the backfill can come any more, as nothing is read now.
-fn is_behind_end(work: &Work, reached: usize) -> bool {
-    reached > 0 || work.options.end_ms().is_some_and(|end_ms| now_ms() >= end_ms)
+fn is_behind_end(work: &Work) -> bool {
+    work.options.end_ms().is_some_and(|end_ms| now_ms() >= end_ms)
 }
 
 fn note_waiting(work: &Work, grants: &Grants) {

@@ -160,7 +160,7 @@ impl<T: LeaseTable> Source for KinesisSource<T> {
 pub(super) fn stores(name: &str, options: &KinesisOptions) -> Vec<(StreamName, Store)> {
     let start = first_start(options.start);
     let store = |stream: &StreamName| match &options.lease_table {
-        Some(table) => Store::dynamodb(table, &options.lease, options.access(name, stream).region, start),
+        Some(table) => Store::dynamodb(table, &options.lease, &options.access(name, stream), start),
         None => Store::file(checkpoint_file(name, options, stream), stream.as_str()),
     };
     options.stream.all().iter().map(|stream| (stream.clone(), store(stream))).collect()

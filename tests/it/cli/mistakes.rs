@@ -111,7 +111,7 @@ fn a_wrong_command_line_is_told() {
         (&["run"], "--config <FILE>"),
         (&["run", "--confg", "c.toml"], "a similar argument exists: '--config'"),
         (&["rnu"], "unrecognized subcommand 'rnu'"),
-        (&["normalize", "--format", "cef"], "[possible values: ocsf, raw]"),
+        (&["normalize", "--format", "cef"], "[possible values: ocsf, ecs, cim, raw]"),
         (&["check", "--config", "c.toml"], "siemline: c.toml: cannot read the configuration: No such file"),
         (&["run", "--config", "c.toml"], "siemline: c.toml: cannot read the configuration: No such file"),
         (&["setup", "elastic", "--config", "c.toml"], "siemline: c.toml: cannot read the configuration: No such file"),

@@ -247,5 +247,6 @@ pub fn ndjson(documents: impl IntoIterator<Item = Value>) -> String {
 
 /// The text that tells one finding from another, if it stands in the event.
 pub fn title(event: &Value) -> Option<&str> {
-    event["finding_info"]["title"].as_str()
+    // OCSF, or ECS, which has no field for a title beside the message.
+    event["finding_info"]["title"].as_str().or_else(|| event["ocsf"]["finding_info"]["title"].as_str())
 }

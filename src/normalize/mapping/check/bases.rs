@@ -36,7 +36,8 @@ impl Check<'_> {
                 .collect(),
             Source::Part { from, .. } => from.iter().collect(),
             Source::Rest(path) => vec![path],
-            Source::Value(_) | Source::Cases(_) => Vec::new(),
+            Source::Each { each, .. } => vec![each],
+            Source::Value(_) | Source::Values(_) | Source::Cases(_) => Vec::new(),
         };
         for path in paths {
             self.reach(path, &rule.at);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::super::ast::{At, Block, Body, Case, Fallback, Rule, Set, Source, Target};
 use super::{Check, ENGINE_WRITTEN};
-use crate::ocsf::{Constraint, Requirement, Shape};
+use crate::vocabulary::{Constraint, Shape};
 
 /// What the rules of a body may give.
 #[derive(Debug, Default)]
@@ -90,6 +90,7 @@ impl Check<'_> {
                     self.collect_rule(&arm.rule, place, depth);
                 }
             }
+            Source::Each { rule, .. } => self.collect_rule(rule, place, depth),
             Source::Part { name, .. } => match self.draft.mapping.parts.get(name) {
                 Some(body) if depth <= self.draft.mapping.parts.len() => self.collect(body, place, depth + 1),
                 Some(_) | None => place.is_whole = true,
@@ -110,8 +111,7 @@ impl Check<'_> {
         }
         let who = if path.is_empty() { format!("the class `{}`", shape.name) } else { format!("`{path}`") };
         for attribute in &shape.attributes {
-            let is_wanted = attribute.requirement == Requirement::Required && attribute.is_in_force(self.profiles);
-            if is_wanted && !given.below.contains_key(attribute.name) {
+            if attribute.is_required(self.profiles) && !given.below.contains_key(attribute.name) {
                 self.report(at, format!("{who} requires `{}`, and no rule gives it", attribute.name));
             }
         }

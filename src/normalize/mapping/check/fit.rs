@@ -10,9 +10,18 @@ impl Check<'_> {
     /// A rule that gives a scalar or free JSON.
     pub(super) fn value(&mut self, rule: &Rule, attribute: &Attribute, path: &str) {
         let takes = attribute.attribute_type;
+        if rule.distinct && (attribute.observable.is_some() || attribute.sibling.is_some()) {
+            let words = format!("`{path}` has siblings or observables, which go by the place: it takes no `distinct`");
+            self.report(&rule.at, words);
+        }
         let is_free = matches!(takes, AttributeType::Json | AttributeType::Object(_));
         match &rule.source {
             Source::Value(constant) => self.constant(constant, attribute, path, &rule.at),
+            Source::Values(constants) => {
+                for constant in constants {
+                    self.constant(constant, attribute, path, &rule.at);
+                }
+            }
             Source::Rest(_) if !is_free || attribute.is_array => {
                 let words = format!("`{path}` is {}: `rest` wants a json_t", attribute.type_name);
                 self.report(&rule.at, words);
@@ -88,7 +97,10 @@ fn misfit(constant: &Constant, takes: AttributeType) -> Option<String> {
         (AttributeType::Integer { min, max }, Constant::Integer(number)) => {
             return (!(min..=max).contains(number)).then(|| format!("a whole number from {min} to {max}"));
         }
-        (AttributeType::Long | AttributeType::Timestamp | AttributeType::Float, Constant::Integer(_))
+        (
+            AttributeType::Long | AttributeType::Timestamp | AttributeType::Date | AttributeType::Float,
+            Constant::Integer(_),
+        )
         | (AttributeType::Float, Constant::Float(_))
         | (AttributeType::Boolean, Constant::Boolean(_))
         | (AttributeType::Json, _) => true,
@@ -98,7 +110,7 @@ fn misfit(constant: &Constant, takes: AttributeType) -> Option<String> {
         AttributeType::Text { .. } => "text",
         AttributeType::Ip => "an IP address",
         AttributeType::Integer { .. } | AttributeType::Long => "a whole number",
-        AttributeType::Timestamp => "milliseconds since 1970",
+        AttributeType::Timestamp | AttributeType::Date => "milliseconds since 1970",
         AttributeType::Float => "a number",
         AttributeType::Boolean => "true or false",
         AttributeType::Json => "JSON",
@@ -116,6 +128,7 @@ fn is_number(takes: AttributeType) -> bool {
         AttributeType::Integer { .. } | AttributeType::Long | AttributeType::Timestamp | AttributeType::Float => true,
         AttributeType::Text { .. }
         | AttributeType::Ip
+        | AttributeType::Date
         | AttributeType::Boolean
         | AttributeType::Json
         | AttributeType::Object(_) => false,
@@ -128,7 +141,9 @@ fn kind_fits(kind: Kind, takes: AttributeType) -> bool {
         return true;
     }
     match kind {
-        Kind::Timestamp | Kind::Utc => matches!(takes, AttributeType::Timestamp | AttributeType::Long),
+        Kind::Timestamp | Kind::Utc | Kind::Date => {
+            matches!(takes, AttributeType::Timestamp | AttributeType::Date | AttributeType::Long)
+        }
         Kind::Integer | Kind::Count => is_number(takes),
         Kind::Float => takes == AttributeType::Float,
         Kind::Boolean => takes == AttributeType::Boolean,

@@ -1,4 +1,4 @@
-//! A mapping against the OCSF table: whatever could only turn out at run time as a dropped object or an invalid event, and
+//! A mapping against the table of the vocabulary it writes: whatever could only turn out at run time as a dropped object or an invalid event, and
 //! can be known before, is told here.
 
 mod bases;
@@ -11,9 +11,9 @@ use super::ast::{At, Block, Body, Case, Fallback, Rule, Set, Source, Target};
 use super::error::Error;
 use super::load::{CasePlaces, Draft};
 use super::notation::target_text;
-use crate::ocsf::{Attribute, PathError, PathErrorKind, Shape, Table};
+use crate::vocabulary::{Attribute, PathError, PathErrorKind, Shape, Table};
 
-/// What the engine writes into every event, never a mapping.
+/// What the engine writes into every OCSF event, never a mapping.
 const ENGINE_WRITTEN: [&str; 11] = [
     "class_uid",
     "class_name",
@@ -48,6 +48,10 @@ pub(super) fn errors(draft: &Draft, table: &Table) -> Vec<Error> {
         }
     }
     told
+}
+
+fn is_ocsf(draft: &Draft) -> bool {
+    draft.mapping.projection.is_none()
 }
 
 /// The check of one case.
@@ -89,9 +93,9 @@ impl<'a> Check<'a> {
             self.report(&places.class, format!("the class `{}` is deprecated since OCSF {since}", case.class));
         }
         for (profile, at) in case.profiles.iter().zip(&places.profiles) {
-            if !self.table.profiles().contains(&profile.as_str()) {
+            if self.table.profile(profile).is_none() {
                 let error = Error::new(at, format!("there is no profile `{profile}`"));
-                self.tell(error.meant(profile, self.table.profiles().iter().copied()));
+                self.tell(error.meant(profile, self.table.profiles().iter().map(|profile| profile.name)));
             } else if !class.shape.accepts_profile(profile) {
                 self.report(at, format!("the profile `{profile}` does not apply to the class `{}`", case.class));
             }
@@ -120,7 +124,7 @@ impl<'a> Check<'a> {
         match self.table.resolve(shape, &text, self.profiles) {
             Ok(attribute) => {
                 let plain = format!("{prefix}{text}").replace("[]", "");
-                if ENGINE_WRITTEN.contains(&plain.as_str()) {
+                if is_ocsf(self.draft) && ENGINE_WRITTEN.contains(&plain.as_str()) {
                     self.report(at, format!("`{plain}` is written by the engine, never by a mapping"));
                     return None;
                 }
@@ -186,6 +190,12 @@ impl<'a> Check<'a> {
         self.reach_rule(rule);
         let object = self.table.object_of(attribute).map(|object| &object.shape);
         match (&rule.source, object.filter(|shape| !shape.is_open())) {
+            (Source::Each { only, rule: inner, .. }, _) => {
+                self.enter(true, true);
+                self.reach_conditions(only, &inner.at);
+                self.rule(inner, attribute, path);
+                self.leave(true, true);
+            }
             (Source::Cases(arms), _) => {
                 for arm in arms {
                     self.reach_conditions(&arm.when, &arm.rule.at);

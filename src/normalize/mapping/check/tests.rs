@@ -59,6 +59,39 @@ fn classes_and_profiles_must_be_there() {
     );
 }
 
+/// Guards that a projection is checked against the vocabulary it writes: its names, types, words and profiles.
+#[test]
+fn a_projection_is_checked_by_its_vocabulary() {
+    let ecs = "projection = \"ecs\"\nclass = \"event\"\n[set]\n\"@timestamp\" = \"time\"\n\"ecs.version\" = { value = \"8\" }\n\
+               \"event.kind\" = { value = \"event\" }\n";
+    let cim = "projection = \"cim\"\n[[case]]\nclass = \"event\"\nprofiles = [\"Web\"]\n[case.set]\naction = \"a\"\ndest = \"b\"\n\
+               http_method = \"c\"\nsrc = \"d\"\nstatus = \"e\"\n";
+    for (head, more, expect) in [
+        (
+            ecs,
+            "\"event.catagory[]\" = \"a\"",
+            "m.toml:8:1: `event` has no attribute `catagory`; did you mean `category`?",
+        ),
+        (ecs, "\"event.category\" = \"a\"", "m.toml:8:1: `event.category` is an array: write `event.category[]`"),
+        (
+            ecs,
+            "\"event.category[]\" = { value = [\"netwrk\"] }",
+            "m.toml:8:1: `netwrk` is no value of `event.category[]`; did you mean `network`?",
+        ),
+        (ecs, "\"source.ip\" = { value = \"x\" }", "m.toml:8:1: `source.ip` wants an IP address, not `x`"),
+        (ecs, "class_uid = \"a\"", "m.toml:8:1: `event` has no attribute `class_uid`"),
+        (ecs, "ocsf = \"a\"", "m.toml:8:1: `event` has no attribute `ocsf`; did you mean `ecs`?"),
+        (cim, "", "m.toml:4:9: the class `event` requires `url`, and no rule gives it"),
+        (
+            cim,
+            "url = \"u\"\nsignature = \"s\"",
+            "m.toml:13:1: `signature` needs the profile `Alerts` or `Authentication` or `Intrusion_Detection` or `Vulnerabilities`, which is not declared",
+        ),
+    ] {
+        check_files(&format!("[mapping]\n{head}{more}\n"), "", &[expect]);
+    }
+}
+
 #[test]
 fn a_target_must_be_legal() {
     check("mesage = \"a\"", &["m.toml:12:1: `base_event` has no attribute `mesage`; did you mean `message`?"]);

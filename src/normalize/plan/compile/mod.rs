@@ -12,10 +12,10 @@ use super::super::json::{push_comma, push_string};
 use super::super::mapping::ast::{self, At, Keys, Segment, Step};
 use super::super::text::Layout;
 use super::{Case, Error, Ignore, Match, Parse, Plan, Scope, Trie};
-use object::items;
+use object::{items, prefix, push_fixed};
 use rule::steps_of;
 
-use crate::ocsf::{Class, Shape, Table};
+use crate::vocabulary::{Class, Shape, Table};
 
 /// The bit of a member that no rule writes: what asks for it is never met.
 const NEVER: u128 = 1 << 127;
@@ -135,6 +135,7 @@ impl Compiler {
             zone: TimeZone::UTC,
             matches: Vec::new(),
             names: Vec::new(),
+            rest: Box::default(),
         }
     }
 
@@ -180,6 +181,7 @@ impl Compiler {
             zone: TimeZone::UTC,
             matches,
             names: mapping.rules,
+            rest: prefix(self.table.rest()),
         })
     }
 
@@ -193,11 +195,12 @@ impl Compiler {
         let site = Site { shape: &class.shape, path: "", may_fold: true };
         let mut object = self.object(&site, items(&case.body), &mut Bits::default(), &case.at)?;
         object.may_be_constant = true;
-        let mut head = class_head(class);
-        let has_metadata =
+        let mut head = self.head(class);
+        let has_metadata = class.shape.attribute("metadata").is_none();
+        let metadata =
             case.body.sets.iter().map(|set| &set.target).chain(case.body.blocks.iter().map(|block| &block.target));
-        if !has_metadata.into_iter().any(|target| target.segments.first().is_some_and(|first| first.name == "metadata"))
-        {
+        let is_metadata = |target: &ast::Target| target.segments.first().is_some_and(|first| first.name == "metadata");
+        if !has_metadata && !metadata.into_iter().any(is_metadata) {
             head.extend_from_slice(b",\"metadata\":{");
             head.extend_from_slice(&self.metadata());
             head.push(b'}');
@@ -229,6 +232,31 @@ impl Compiler {
             severity: self.severity,
             time: self.time,
         })
+    }
+
+    /// What every event of the class begins with, as far as the vocabulary has it: what OCSF calls the class, and the tags
+    /// of what is declared.
+    fn head(&self, class: &Class) -> Vec<u8> {
+        let mut head = Vec::new();
+        if class.shape.attribute("class_uid").is_some() {
+            head = class_head(class);
+        }
+        let mut tags: Vec<&str> = Vec::new();
+        for name in &self.profiles {
+            tags.extend(self.table.profile(name).map(|profile| profile.tags.as_slice()).unwrap_or_default());
+        }
+        tags.sort_unstable();
+        tags.dedup();
+        if !tags.is_empty() {
+            push_fixed(&mut head, "tag");
+            head.push(b'[');
+            for tag in tags {
+                push_comma(&mut head);
+                push_string(&mut head, tag);
+            }
+            head.push(b']');
+        }
+        head
     }
 
     /// `"version":"1.8.0","profiles":["cloud"],"transformation_info_list":[..]`

@@ -10,7 +10,7 @@ use super::super::{
 };
 use super::rule::joined;
 use super::{Bits, Compiler, ENGINE, Fallible, Item, NEVER, Site, error};
-use crate::ocsf::{Constraint, Requirement};
+use crate::vocabulary::Constraint;
 
 impl Compiler {
     /// Compiles what writes one object, and what must hold of it.
@@ -152,8 +152,7 @@ impl Compiler {
                 let needs = inner.required & !NEVER;
                 self.constraints(&inner_site, &mut inner_bits, &mut inner);
                 inner.required |= needs;
-                inner.may_be_constant = inner.is_constant()
-                    || (attribute.requirement == Requirement::Required && attribute.is_in_force(&self.profiles));
+                inner.may_be_constant = inner.is_constant() || attribute.is_required(&self.profiles);
                 if site.may_fold && inner.members.is_empty() && inner.blocks.is_empty() && inner.is_met_by_constants() {
                     push_fixed(&mut object.fixed, name);
                     object.fixed.push(b'{');
@@ -206,7 +205,7 @@ impl Compiler {
         for attribute in &site.shape.attributes {
             let by_engine = site.path.is_empty() && ENGINE.contains(&attribute.name)
                 || site.path.is_empty() && attribute.name == "metadata" && bits.known("metadata") == NEVER;
-            if attribute.requirement == Requirement::Required && attribute.is_in_force(&self.profiles) && !by_engine {
+            if attribute.is_required(&self.profiles) && !by_engine {
                 object.required |= bits.known(attribute.name);
             }
         }
@@ -310,7 +309,9 @@ impl Object {
     pub(super) fn is_constant(&self) -> bool {
         self.blocks.is_empty()
             && self.members.iter().all(|member| match &member.content {
-                Content::Rule(content) | Content::Rules(content) => matches!(content.0.source, Source::Constant(_)),
+                Content::Rule(content) | Content::Rules(content) => {
+                    matches!(content.0.source, Source::Constant(_) | Source::Constants(_))
+                }
                 Content::Object(object) => object.is_constant(),
                 Content::Array(array) => {
                     array.rule.is_none()
@@ -355,6 +356,7 @@ impl Rule {
             Source::Rest(path) => Some(path.depth),
             Source::Cases(arms) => arms.iter().filter_map(|(_, arm)| arm.rest_depth()).min(),
             Source::Part(part) => part.object.rest_depth(),
+            Source::Each(each) => each.rule.rest_depth(),
             _ => None,
         };
         let default = match self.default.as_deref() {

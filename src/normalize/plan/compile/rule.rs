@@ -5,17 +5,16 @@ use std::sync::Arc;
 use super::super::super::convert::Type;
 use super::super::super::mapping::ast::{self, At, Kind, Step};
 use super::super::{
-    Block, Condition, Conditions, Fallback, Map, Path, Piece, Place, Rule, Scope, Source, Wanted, target,
+    Block, Condition, Conditions, Each, Fallback, Map, Path, Piece, Place, Rule, Scope, Source, Wanted, target,
 };
 use super::object::items;
 use super::{Bits, Compiler, Fallible, Site, error, error_at};
-use crate::ocsf::Requirement;
 
 impl Compiler {
     pub(super) fn rule(
         &mut self,
         rule: &ast::Rule,
-        attribute: &'static crate::ocsf::Attribute,
+        attribute: &'static crate::vocabulary::Attribute,
         path: &str,
     ) -> Fallible<Rule> {
         let at = &rule.at;
@@ -23,6 +22,7 @@ impl Compiler {
             ast::Source::First(paths) => Source::First(self.paths(paths, at)?),
             ast::Source::All(paths) => Source::All(self.paths(paths, at)?),
             ast::Source::Value(constant) => Source::Constant(constant.clone()),
+            ast::Source::Values(constants) => Source::Constants(constants.clone().into()),
             ast::Source::Template(pieces) => {
                 let mut made = Vec::new();
                 for piece in pieces {
@@ -49,10 +49,16 @@ impl Compiler {
                 let from = from.clone().map(|from| (from, false));
                 let (base, mut object) =
                     self.based(from, at, |compiler| compiler.object(&site, items(body), &mut Bits::default(), at))?;
-                object.may_be_constant |=
-                    attribute.requirement == Requirement::Required && attribute.is_in_force(&self.profiles);
+                object.may_be_constant |= attribute.is_required(&self.profiles);
                 let when = Conditions::default();
                 Source::Part(Box::new(Block { id: None, base, when, otherwise: false, object }))
+            }
+            ast::Source::Each { each, only, rule: inner } => {
+                let compile =
+                    |compiler: &mut Self| Ok((compiler.conditions(only, at)?, compiler.rule(inner, attribute, path)?));
+                let (base, (only, rule)) = self.based(Some((each.clone(), true)), at, compile)?;
+                let Some(base) = base else { return Err(error(at, format!("{path} has no list to go over"))) };
+                Source::Each(Box::new(Each { base, only, rule }))
             }
             ast::Source::Rest(path) => Source::Rest(self.path(path, Some(at))?),
             ast::Source::Uid(paths) => Source::Uid(self.paths(paths, at)?),
@@ -71,6 +77,7 @@ impl Compiler {
             kind: rule.convert.kind,
             default,
             keep: rule.keep,
+            distinct: rule.distinct,
             is_plain: is_plain(&rule.convert, target::takes(attribute)),
         })
     }

@@ -2,22 +2,31 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::OnceLock;
 
-use super::parse;
+use super::{ParseError, parse};
 
-/// The classes of one OCSF version that we target, and every object that they reach.
+/// The classes of one version of a vocabulary that we target, and every object that they reach.
 #[derive(Debug)]
 pub struct Table {
     pub(super) version: &'static str,
+    pub(super) rest: &'static str,
     pub(super) categories: Vec<(u32, &'static str)>,
-    pub(super) profiles: Vec<&'static str>,
+    pub(super) profiles: Vec<Profile>,
     pub(super) observables: Vec<(u32, &'static str)>,
     pub(super) types: HashMap<&'static str, TypeName>,
     pub(super) classes: Vec<Class>,
     pub(super) objects: Vec<Object>,
     pub(super) classes_by_name: HashMap<&'static str, usize>,
     pub(super) objects_by_name: HashMap<&'static str, usize>,
+}
+
+/// What an event may declare, so that some attributes become legal: a profile of OCSF, a data model of CIM.
+#[derive(Debug)]
+pub struct Profile {
+    /// Its name in mappings and events.
+    pub name: &'static str,
+    /// The tags of events that declare it; OCSF has none.
+    pub tags: Vec<&'static str>,
 }
 
 /// An event class.
@@ -78,6 +87,8 @@ pub struct Attribute {
     pub sibling: Option<&'static str>,
     /// The profiles that supply it: one of them must be declared. Empty: it is always there.
     pub profiles: Vec<&'static str>,
+    /// Those of its profiles that require it, where others only allow it.
+    pub required_by: Vec<&'static str>,
     /// The OCSF version that deprecated it.
     pub deprecated: Option<&'static str>,
     /// Values of the enumeration that are deprecated.
@@ -108,6 +119,8 @@ pub enum AttributeType {
     Long,
     /// `timestamp_t`: milliseconds since 1970 in 64 signed bits.
     Timestamp,
+    /// A point in time as text: RFC 3339 in UTC with milliseconds.
+    Date,
     /// Any JSON number.
     Float,
     /// `true` or `false`.
@@ -172,16 +185,23 @@ pub struct EnumValue {
 }
 
 impl Table {
-    /// The table of OCSF 1.8.0, parsed at the first call.
-    #[expect(clippy::expect_used, clippy::missing_panics_doc, reason = "the table is embedded, and a test parses it")]
-    pub fn v1_8() -> &'static Self {
-        static TABLE: OnceLock<Table> = OnceLock::new();
-        TABLE.get_or_init(|| parse::parse(include_str!("table-1.8.0.txt")).expect("the embedded table parses"))
+    /// Reads a table from its text.
+    ///
+    /// # Errors
+    ///
+    /// With the first line that does not parse. The texts are embedded, and tests parse them.
+    pub fn parse(text: &'static str) -> Result<Self, ParseError> {
+        parse::parse(text)
     }
 
-    /// The OCSF version, as `metadata.version` carries it.
+    /// The version of the vocabulary; of OCSF as `metadata.version` carries it.
     pub fn version(&self) -> &'static str {
         self.version
+    }
+
+    /// The member of a document that holds what no rule took: `unmapped` in OCSF.
+    pub fn rest(&self) -> &'static str {
+        self.rest
     }
 
     /// The class of this name (`detection_finding`).
@@ -227,6 +247,11 @@ impl Table {
         self.types.get(name)
     }
 
+    /// All scalar types, in no order.
+    pub fn types(&self) -> impl Iterator<Item = &TypeName> {
+        self.types.values()
+    }
+
     /// The observable `type_id` that values of this attribute have: the attribute's own, its scalar type's or its object's.
     pub fn observable_of(&self, attribute: &Attribute) -> Option<u32> {
         attribute.observable.or_else(|| self.object_of(attribute)?.observable)
@@ -242,9 +267,14 @@ impl Table {
         self.categories.iter().find(|(id, _)| *id == uid).map(|(_, caption)| *caption)
     }
 
-    /// The names of all profiles, sorted.
-    pub fn profiles(&self) -> &[&'static str] {
+    /// All profiles, sorted by name.
+    pub fn profiles(&self) -> &[Profile] {
         &self.profiles
+    }
+
+    /// The profile of this name.
+    pub fn profile(&self, name: &str) -> Option<&Profile> {
+        self.profiles.iter().find(|profile| profile.name == name)
     }
 }
 
@@ -270,6 +300,13 @@ impl Attribute {
     /// Whether it is there when these profiles are declared.
     pub fn is_in_force<S: AsRef<str>>(&self, declared: &[S]) -> bool {
         self.profiles.is_empty() || self.profiles.iter().any(|gate| declared.iter().any(|name| name.as_ref() == *gate))
+    }
+
+    /// Whether an event that declares these profiles is not valid without it.
+    pub fn is_required<S: AsRef<str>>(&self, declared: &[S]) -> bool {
+        let is_declared = |gate: &&str| declared.iter().any(|name| name.as_ref() == *gate);
+        self.is_in_force(declared)
+            && (self.requirement == Requirement::Required || self.required_by.iter().any(is_declared))
     }
 
     /// Whether it holds JSON objects.

@@ -1,9 +1,12 @@
 //! Synthetic findings: network connections of instances, as `EventBridge` delivers them. Seeded, so the same every time.
 
-use serde_json::{Value, json};
-use siemline::envelope::{Context, Field};
+mod tree;
 
-use super::Finding;
+use serde_json::{Value, json};
+use siemline::envelope::{Context, Field, Form};
+
+use crate::contest::{LogType, Sample};
+use crate::random::{account, address, hex, region};
 
 const TYPES: [&str; 5] = [
     "UnauthorizedAccess:EC2/SSHBruteForce",
@@ -13,14 +16,22 @@ const TYPES: [&str; 5] = [
     "Trojan:EC2/BlackholeTraffic",
 ];
 
-pub fn findings(count: usize) -> Vec<Finding> {
+pub fn log_type() -> LogType {
     let mut random = fastrand::Rng::with_seed(7);
-    (0..count).map(|_| finding(&mut random)).collect()
+    LogType {
+        name: "aws.guardduty",
+        core: include_str!("core.toml"),
+        by_tree: tree::normalize,
+        samples: (0..2_000).map(|_| finding(&mut random)).collect(),
+        passes: 4,
+        // What the project promises of the engine.
+        ratio_min: 6.0,
+    }
 }
 
-fn finding(random: &mut fastrand::Rng) -> Finding {
-    let account = format!("{:012}", random.u64(0..1_000_000_000_000));
-    let region = ["eu-central-1", "us-east-1", "ap-southeast-2"][random.usize(0..3)];
+fn finding(random: &mut fastrand::Rng) -> Sample {
+    let account = account(random);
+    let region = region(random);
     let mut context = Context::default();
     context.set(Field::Source, "aws.guardduty");
     context.set(Field::DetailType, "GuardDuty Finding");
@@ -29,8 +40,7 @@ fn finding(random: &mut fastrand::Rng) -> Finding {
     context.set(Field::Account, &account);
     context.set(Field::Region, region);
     let body = serde_json::to_vec(&detail(random, &account, region)).expect("a value serialises");
-    let digest = siemline::normalize::digest(&body);
-    Finding { body, context, digest }
+    Sample::new(Form::Json, body, context)
 }
 
 fn detail(random: &mut fastrand::Rng, account: &str, region: &str) -> Value {
@@ -123,13 +133,4 @@ fn interface(random: &mut fastrand::Rng, region: &str) -> Value {
             {"groupName": "ssh", "groupId": format!("sg-{}", hex(random, 8))},
         ],
     })
-}
-
-fn address(random: &mut fastrand::Rng, first: u8) -> String {
-    format!("{first}.{}.{}.{}", random.u8(..), random.u8(..), random.u8(..))
-}
-
-fn hex(random: &mut fastrand::Rng, bytes: usize) -> String {
-    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    (0..2 * bytes).map(|_| DIGITS[random.usize(0..16)]).collect()
 }

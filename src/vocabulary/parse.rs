@@ -4,26 +4,28 @@
 //!
 //! ```text
 //! version 1.8.0
+//! rest NAME                   the member that holds what no rule took, which no mapping writes
 //! category UID CAPTION
-//! profile NAME
+//! profile NAME [TAG TAG]      the tags of events that declare it, in a vocabulary that has them
 //! observable TYPE_ID CAPTION
 //! type NAME BASE [max_len=N] [range=MIN,MAX] [observable=ID] [regex=TO THE END OF THE LINE]
 //! enum NAME KEY=CAPTION|KEY=CAPTION
 //! class NAME UID CATEGORY_UID [profiles=A,B] [at_least_one=A,B] [just_one=A,B] [deprecated=V] caption=TO THE END
 //!   -NAME                     an attribute of base_event that this class does not have
 //!   NAME TYPE[] REQUIREMENT   [enum=NAME] [sibling=NAME] [deprecated=V] [profiles=A,B] [deprecated_values=A,B] [observable=ID]
+//!                             [required_by=A,B]: what only some of its profiles require
 //!   NAME OBJECT{}[] ...       the same for an object; [] means array
 //! object NAME ...             as class, and [observable=ID]
 //! ```
 //!
-//! A class has every attribute of `base_event`, the first class, unless it says otherwise. The enumerations of `class_uid`,
-//! `category_uid` and `type_uid` are derived from the class line and the enumeration of `activity_id`.
+//! A class has every attribute of the first class (`base_event`), unless it says otherwise. The enumerations of `class_uid`,
+//! `category_uid` and `type_uid` are derived from the class line and the enumeration of `activity_id`, where a class has them.
 
 use std::collections::HashMap;
 
 use super::table::{
-    Attribute, AttributeType, Class, Constraint, EnumValue, Enumeration, Object, ObjectId, Requirement, Shape, Table,
-    TypeName,
+    Attribute, AttributeType, Class, Constraint, EnumValue, Enumeration, Object, ObjectId, Profile, Requirement, Shape,
+    Table, TypeName,
 };
 
 /// A line of the table that does not parse.
@@ -64,6 +66,7 @@ impl Reader {
         let objects_by_name = names.enumerate().map(|(index, name)| (name, index)).collect();
         let table = Table {
             version: "",
+            rest: "",
             categories: Vec::new(),
             profiles: Vec::new(),
             observables: Vec::new(),
@@ -84,7 +87,12 @@ impl Reader {
         match kind {
             "version" => self.table.version = rest,
             "category" => self.table.categories.push(numbered(rest)?),
-            "profile" => self.table.profiles.push(rest),
+            "rest" => self.table.rest = rest,
+            "profile" => {
+                let mut words = rest.split(' ');
+                let name = words.next().ok_or("no profile name")?;
+                self.table.profiles.push(Profile { name, tags: words.collect() });
+            }
             "observable" => self.table.observables.push(numbered(rest)?),
             "type" => self.type_line(rest)?,
             "enum" => self.enum_line(rest)?,
@@ -113,7 +121,8 @@ impl Reader {
             }
         }
         let attribute_type = match (name, base) {
-            ("ip_t", _) => AttributeType::Ip,
+            ("ip_t", _) | (_, "ip_t") => AttributeType::Ip,
+            (_, "date_t") => AttributeType::Date,
             ("timestamp_t", _) => AttributeType::Timestamp,
             (_, "string_t") => AttributeType::Text { chars_max },
             (_, "integer_t") => AttributeType::Integer { min: range.0, max: range.1 },
@@ -214,6 +223,7 @@ impl Reader {
             enumeration: None,
             sibling: None,
             profiles: Vec::new(),
+            required_by: Vec::new(),
             deprecated: None,
             deprecated_values: Vec::new(),
             observable: type_observable,
@@ -226,6 +236,7 @@ impl Reader {
                 ("sibling", value) => attribute.sibling = Some(value),
                 ("deprecated", value) => attribute.deprecated = Some(value),
                 ("profiles", value) => attribute.profiles = value.split(',').collect(),
+                ("required_by", value) => attribute.required_by = value.split(',').collect(),
                 ("deprecated_values", value) => attribute.deprecated_values = value.split(',').collect(),
                 ("observable", value) => attribute.observable = Some(number(value)?),
                 _ => return Err("unknown fact of an attribute"),
