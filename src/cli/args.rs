@@ -111,6 +111,9 @@ pub struct Normalize {
     /// Where the clocks stand that wrote times without a zone, such as `Europe/Berlin`.
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     pub timezone: String,
+    /// Put the event that an OCSF event was made of into it, as the text of `raw_data`.
+    #[arg(long)]
+    pub raw_data: bool,
     /// What to write.
     #[arg(long, value_enum, default_value_t = Form::Ocsf)]
     pub format: Form,
@@ -130,6 +133,7 @@ impl Normalize {
             mappings: self.mappings.clone(),
             columns: self.columns.iter().cloned().collect(),
             timezone: self.timezone.clone(),
+            raw_data: self.raw_data,
             ..NormalizeOptions::default()
         }
     }

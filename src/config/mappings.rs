@@ -18,7 +18,7 @@ pub fn mappings(options: &NormalizeOptions) -> Result<Mappings, String> {
     compile(loaded(&options.mappings)?, options)
 }
 
-/// Compiles mappings that were loaded, with the columns and the zone that a configuration wants.
+/// Compiles mappings that were loaded, with the columns, the zone and the `raw_data` that a configuration wants.
 ///
 /// # Errors
 ///
@@ -33,6 +33,9 @@ pub fn compile(loaded: Loaded, options: &NormalizeOptions) -> Result<Mappings, S
         lines.join("\n")
     })?;
     mappings.set_zone(&options.timezone).map_err(|error| format!("normalize.timezone: {error}"))?;
+    if options.raw_data {
+        mappings.keep_raw();
+    }
     Ok(mappings)
 }
 

@@ -93,6 +93,9 @@ pub struct NormalizeOptions {
     /// Where the clocks stand that write times without a zone: a name of the IANA database, such as `Europe/Berlin`. AWS
     /// means UTC.
     pub timezone: String,
+    /// Whether every OCSF event carries the event it was made of, as the text of `raw_data`: after redaction, free of its
+    /// envelopes. It about doubles what is sent. An event that came as OCSF stays as it is.
+    pub raw_data: bool,
     /// The most that one record may hold when it is decompressed; above, it is dead-lettered whole.
     pub decompressed_bytes_max: Size,
     /// How many times its own size a compressed record may grow to, once it has grown beyond 8 MiB; above, it is
@@ -108,8 +111,17 @@ impl Default for NormalizeOptions {
     fn default() -> Self {
         let Limits { decompressed_bytes_max, ratio_max, depth_max, events_per_record_max, .. } = Limits::default();
         let decompressed_bytes_max = Size(u64::try_from(decompressed_bytes_max).unwrap_or(u64::MAX));
-        let (mappings, columns, timezone) = (Vec::new(), BTreeMap::new(), "UTC".to_owned());
-        Self { mappings, columns, timezone, decompressed_bytes_max, ratio_max, depth_max, events_per_record_max }
+        let (mappings, columns, timezone, raw_data) = (Vec::new(), BTreeMap::new(), "UTC".to_owned(), false);
+        Self {
+            mappings,
+            columns,
+            timezone,
+            raw_data,
+            decompressed_bytes_max,
+            ratio_max,
+            depth_max,
+            events_per_record_max,
+        }
     }
 }
 

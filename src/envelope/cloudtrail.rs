@@ -2,13 +2,15 @@
 //!
 //! S3 notifications and the events that SQS, SNS, Kinesis and DynamoDB hand to Lambda functions have the same shape and are
 //! something else: only elements that carry CloudTrail's four required fields are opened (CloudTrail User Guide, "Record
-//! contents").
+//! contents"). An Insights event keeps the name and the source of the call in `insightDetails` (the same guide, "CloudTrail
+//! record contents for Insights events"), and is one by that.
 
 use super::document::{Document, Envelope};
 use super::layer::Span;
 use super::scan;
 
-const REQUIRED: [&str; 4] = ["eventTime", "eventSource", "eventName", "eventID"];
+/// What every record has, what those of calls have besides, and what those of Insights have instead.
+const KEYS: [&str; 5] = ["eventTime", "eventID", "eventSource", "eventName", "insightDetails"];
 
 /// What every digest file says of itself (CloudTrail User Guide, "CloudTrail digest file structure").
 const DIGEST: [&str; 4] = ["digestS3Bucket", "digestS3Object", "digestSignatureAlgorithm", "logFiles"];
@@ -34,11 +36,12 @@ fn records<'d>(document: &Document<'d>) -> Option<Span<'d>> {
 fn begins_with_a_record(array: Span<'_>) -> bool {
     // A record has more members than an envelope, and so more than a list of members holds: all keys are looked at.
     let start = scan::blanks(array.bytes, 1);
-    let mut found = [false; REQUIRED.len()];
+    let mut found = [false; KEYS.len()];
     let scanned = scan::each_member(array.bytes, start, |key, _| {
-        for (required, found) in REQUIRED.iter().zip(&mut found) {
-            *found |= array.bytes.get(key.clone()) == Some(required.as_bytes());
+        for (known, found) in KEYS.iter().zip(&mut found) {
+            *found |= array.bytes.get(key.clone()) == Some(known.as_bytes());
         }
     });
-    scanned.is_ok() && found.iter().all(|found| *found)
+    let [has_time, has_id, has_source, has_name, has_insight] = found;
+    scanned.is_ok() && has_time && has_id && (has_source && has_name || has_insight)
 }

@@ -250,6 +250,10 @@ fn cloudtrail() {
     check(format!(r#"{{"Records":[{one},{two}]}}"#), &[&format!("json {one}"), &format!("json {two}")]);
     check(format!("{{ \"Records\" : [ {one}\n ] }}\n"), &[&format!("json {one}")]);
     check(r#"{"Records":[]}"#, &["filtered empty_list"]);
+    // An Insights event names the call and its source one level down.
+    let insight =
+        r#"{"eventTime":"2026-01-01T00:00:00Z","eventID":"3","insightDetails":{"eventName":"N","eventSource":"s"}}"#;
+    check(format!(r#"{{"Records":[{insight},{one}]}}"#), &[&format!("json {insight}"), &format!("json {one}")]);
     let long =
         one.replace('}', &format!("{}}}", (0..40).fold(String::new(), |all, n| all + &format!(r#","k{n}":{n}"#))));
     check(format!(r#"{{"Records":[{long}]}}"#), &[&format!("json {long}")]);
@@ -257,6 +261,8 @@ fn cloudtrail() {
         format!(r#"{{"Records":[{}]}}"#, one.replace("eventID", "awsRegion")),
         r#"{"Records":[{"eventSource":"aws:dynamodb","eventTime":"t","eventName":"n","dynamodb":{}}]}"#.to_owned(),
         r#"{"Records":[{"Sns":{}}]}"#.to_owned(),
+        format!(r#"{{"Records":[{}]}}"#, insight.replace("eventID", "id")),
+        r#"{"Records":[{"eventTime":"t","eventID":"1","eventName":"n"}]}"#.to_owned(),
         format!(r#"{{"Records":[{one},1]}}"#),
         format!(r#"{{"Records":[{one}],"more":1}}"#),
         format!(r#"{{"Records":{one}}}"#),

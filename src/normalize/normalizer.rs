@@ -8,6 +8,7 @@ use simd_json::{Buffers as ParserBuffers, INPUT_PADDING, Node, Tape, fill_tape_p
 
 use super::detect::{self, Ocsf};
 use super::explain::{Explanation, Leaves, Record, Silent, Trace};
+use super::json::push_string;
 use super::pass::pass;
 use super::plan::{Mappings, Plan};
 use super::repair::repair;
@@ -15,7 +16,7 @@ use super::run::{Buffers, FREE, GONE, Input, LEFT, Outcome, Run, TYPED, fill, fi
 use super::tape::{DEPTH_MAX, any_leaf, each_leaf, end, node_of, scalar};
 use super::text::Layout;
 use super::{BodyDigest, CLOCK_AHEAD_MAX, Complaint, Complaints, Normalized};
-use crate::envelope::{Context, Event, Field, Form};
+use crate::envelope::{Context, Event, Field, Form, members_of};
 
 /// Bytes the parser's buffers are made for at the beginning; they grow with the events.
 pub(super) const BODY_BYTES_USUAL: usize = 16 * 1024;
@@ -134,6 +135,7 @@ impl Normalizer {
             last_text,
         } = self;
         buffers.forget_event();
+        let begin = out.len();
         let mut complaints = Complaints::default();
         let text: Cow<'_, str> = match event.form {
             Form::Json => Cow::Borrowed(""),
@@ -168,6 +170,10 @@ impl Normalizer {
         };
         *tape = nodes.reset();
         *inner_tape = inner_nodes.reset();
+        // What came as OCSF has no mapping, and what it says of its own source stands.
+        if mappings.keeps_raw && made.mapping.is_some() {
+            keep_raw(event.body, begin, out);
+        }
         let Made { log_type, outcome, mapping, leaves } = made;
         let Outcome { class_uid, severity_id, time_ms, account, region } = outcome;
         if is_in_future(time_ms, event.context) {
@@ -452,6 +458,21 @@ impl<'e> Subject<'e> {
             digest: self.digest,
         }
     }
+}
+
+/// Puts what an event was made of into the document that begins in `out` at `begin`, unless its mapping did. A byte that is no
+/// UTF-8 is the replacement character there, for JSON has no other text.
+fn keep_raw(body: &[u8], begin: usize, out: &mut Vec<u8>) {
+    let document = out.get(begin..).unwrap_or_default();
+    let mut stands = false;
+    members_of(document, |key, _| stands |= document.get(key) == Some(b"raw_data"));
+    if stands || body.is_empty() || out.last() != Some(&b'}') {
+        return;
+    }
+    out.pop();
+    out.extend_from_slice(b",\"raw_data\":");
+    push_string(out, &String::from_utf8_lossy(body));
+    out.push(b'}');
 }
 
 /// Whether an event tells a time that its record's arrival says cannot have come yet.

@@ -168,7 +168,9 @@ fn compare(path: &str, expect: &Value, found: &Value, lines: &mut Vec<String>) {
 mod generated;
 mod lists;
 mod pass;
+mod raw_data;
 mod ways;
+mod words;
 
 mod laws {
     use super::*;

@@ -318,6 +318,8 @@ pub enum Kind {
     Basename,
     /// A whole subtree.
     Json,
+    /// How many members a container has.
+    Count,
 }
 
 /// A constant.
@@ -397,6 +399,8 @@ pub enum Condition {
     Same(Path, Path),
     /// Both are there and differ.
     Differ(Path, Path),
+    /// Both are times, and the first is later than the second.
+    Later(Path, Path),
 }
 
 /// What a condition wants of a value.

@@ -33,7 +33,7 @@ impl Reader {
                     nodes.iter().filter_map(|node| self.conditions(node, "a table of `any`")).collect();
                 (tables.len() == nodes.len()).then_some(Condition::Any(tables))
             }
-            key @ ("same" | "differ") => {
+            key @ ("same" | "differ" | "later") => {
                 let name = format!("`{key}`");
                 let nodes = self.list(node, &name)?;
                 let [left, right] = nodes else {
@@ -42,7 +42,11 @@ impl Reader {
                 };
                 let (left, right) = (self.path(left, &name), self.path(right, &name));
                 let (left, right) = (left?, right?);
-                Some(if key == "same" { Condition::Same(left, right) } else { Condition::Differ(left, right) })
+                Some(match key {
+                    "same" => Condition::Same(left, right),
+                    "differ" => Condition::Differ(left, right),
+                    _ => Condition::Later(left, right),
+                })
             }
             key => {
                 let path = self.path_of(key, &member.at);

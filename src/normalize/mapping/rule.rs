@@ -12,6 +12,9 @@ const SOURCES: [&str; 9] = ["from", "first", "all", "value", "template", "cases"
 /// The keys that change a value or say how it is read.
 const CHANGES: [&str; 9] = ["skip", "before", "after", "capture", "enum", "bands", "scale", "as", "keep"];
 
+/// The changes that want a leaf.
+const LEAF_CHANGES: [&str; 7] = ["skip", "before", "after", "capture", "enum", "bands", "scale"];
+
 /// The keys that make a rule one for each member of a list.
 const EACH: [&str; 2] = ["each", "only"];
 
@@ -21,7 +24,7 @@ const CHANGEABLE: [&str; 3] = ["from", "first", "all"];
 /// The sources that may give nothing and have no other way to say what is written then.
 const DEFAULTABLE: [&str; 4] = ["from", "first", "template", "cases"];
 
-const KINDS: [(&str, Kind); 12] = [
+const KINDS: [(&str, Kind); 13] = [
     ("timestamp", Kind::Timestamp),
     ("utc", Kind::Utc),
     ("integer", Kind::Integer),
@@ -34,6 +37,7 @@ const KINDS: [(&str, Kind); 12] = [
     ("upper", Kind::Upper),
     ("basename", Kind::Basename),
     ("json", Kind::Json),
+    ("count", Kind::Count),
 ];
 
 impl Reader {
@@ -280,6 +284,11 @@ impl Reader {
         convert.cut = self.cut(table);
         convert.map = self.map(table);
         convert.kind = table.get("as").and_then(|member| self.choice(&member.node, "`as`", &KINDS));
+        if convert.kind == Some(Kind::Count)
+            && let Some(change) = table.members.iter().find(|member| LEAF_CHANGES.contains(&member.key.as_str()))
+        {
+            self.report(&change.at, format!("`{}` changes a leaf, and `as = \"count\"` counts members", change.key));
+        }
         convert
     }
 

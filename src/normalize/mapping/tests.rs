@@ -111,6 +111,15 @@ fn a_mistake_in_the_file_is_told_with_its_place() {
 }
 
 #[test]
+fn a_count_stands_alone() {
+    check_set(
+        "count = { from = \"a\", as = \"count\", skip = [\"x\"] }",
+        &["m.toml:8:37: `skip` changes a leaf, and `as = \"count\"` counts members"],
+    );
+    check_set("count = { from = \"a\", as = \"count\", keep = true }", &[]);
+}
+
+#[test]
 fn a_mistake_in_a_rule_is_told_with_its_place() {
     check_set("message = 3", &["m.toml:8:11: a rule is a path or a table; a constant is written { value = .. }"]);
     check_set(
@@ -286,6 +295,11 @@ fn a_mistake_in_a_condition_is_told_with_its_place() {
     );
     check_when("{ a = { numeric = [\"=>\", 1] } }", &["m.toml:8:62: `numeric` knows no `=>`; did you mean `=`?"]);
     check_when("{ same = [\"a\"] }", &["m.toml:8:52: `same` wants two paths"]);
+    check_when("{ later = [\"a\", \"b\", \"c\"] }", &["m.toml:8:53: `later` wants two paths"]);
+    check_when(
+        "{ later = [\"a\", \"b[]\"] }",
+        &["m.toml:8:59: `later` wants a path to one value, and `[]` and `[n..]` give several"],
+    );
     check_when("{ any = [{}] }", &["m.toml:8:52: a table of `any` is empty and would always hold"]);
     check_when(
         "{ \"a[]\" = 1 }",

@@ -36,6 +36,8 @@ pub struct Mappings {
     /// The plans of the projections that there are, by their numbers.
     pub(in super::super) projections: [Option<Plan>; Projection::ALL.len()],
     siem_names: Arc<NamesOfLogTypes>,
+    /// Whether every mapped event carries its source as `raw_data`.
+    pub(in super::super) keeps_raw: bool,
 }
 
 /// What SIEMs call the log types, by log type.
@@ -128,6 +130,7 @@ impl Mappings {
                 ocsf,
                 version: table.version(),
                 passed: Arc::from("ocsf"),
+                keeps_raw: false,
                 projections: [const { None }; Projection::ALL.len()],
                 siem_names: Arc::new(NamesOfLogTypes(siem_names)),
             }),
@@ -174,6 +177,11 @@ impl Mappings {
             plan.zone = zone.clone();
         }
         Ok(())
+    }
+
+    /// Has every event that is mapped carry what it was made of, as `raw_data`.
+    pub fn keep_raw(&mut self) {
+        self.keeps_raw = true;
     }
 
     /// The log types, the base mapping's last.

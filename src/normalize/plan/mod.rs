@@ -300,6 +300,7 @@ pub(super) enum Condition {
     Any(Box<[Conditions]>),
     Same(Path, Path),
     Differ(Path, Path),
+    Later(Path, Path),
 }
 
 #[derive(Debug)]

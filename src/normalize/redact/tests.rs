@@ -14,7 +14,9 @@ fn mappings() -> Arc<Mappings> {
     static MAPPINGS: OnceLock<Arc<Mappings>> = OnceLock::new();
     let load = || {
         let loaded = Sources::embedded().load(Table::v1_8()).unwrap();
-        Arc::new(Mappings::compile(loaded.log_types, loaded.base, Table::v1_8()).unwrap())
+        let mut mappings = Mappings::compile(loaded.log_types, loaded.base, Table::v1_8()).unwrap();
+        mappings.keep_raw();
+        Arc::new(mappings)
     };
     Arc::clone(MAPPINGS.get_or_init(load))
 }

@@ -2,9 +2,9 @@
 
 use simd_json::Node;
 
-use super::super::convert::{number, text_equals, with_text};
+use super::super::convert::{Value, convert_in, number, text_equals, with_text};
 use super::super::explain::Trace;
-use super::super::mapping::ast::{Compare, Constant};
+use super::super::mapping::ast::{Compare, Constant, Kind};
 use super::super::plan::{Condition, Conditions, Path, Place, Wanted};
 use super::super::tape::{Scalar, members, span};
 use super::place::Found;
@@ -22,6 +22,7 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
             Condition::Any(any) => any.iter().any(|conditions| self.holds(conditions)),
             Condition::Same(a, b) => self.compare(a, b) == Some(true),
             Condition::Differ(a, b) => self.compare(a, b) == Some(false),
+            Condition::Later(a, b) => self.time_at(a).is_some_and(|a| self.time_at(b).is_some_and(|b| a > b)),
         }
     }
 
@@ -57,6 +58,15 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
                     said.into_iter().any(|wanted| satisfies(Some(scalar), wanted))
                 })
             })
+    }
+
+    /// The time at a path, in milliseconds; `None` for what is no time in any spelling.
+    fn time_at(&mut self, path: &'r Path) -> Option<i64> {
+        let scalar = self.leaf_at(path)?;
+        match convert_in(scalar, Kind::Timestamp, &self.plan.zone)? {
+            (Value::Scalar(Scalar::Integer(ms)), _) => Some(ms),
+            _ => None,
+        }
     }
 
     /// Whether two values are equal; `None` where one of them is absent.

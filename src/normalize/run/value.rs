@@ -7,7 +7,7 @@ use super::super::explain::Trace;
 use super::super::json::{push_hex, push_i64, push_string};
 use super::super::mapping::ast::{Constant, Cut, Kind};
 use super::super::plan::{Leaf, Map, Path, Piece, Role, Rule};
-use super::super::tape::{Scalar, any_leaf, scalar_of};
+use super::super::tape::{Scalar, any_leaf, is_there, members, scalar_of};
 use super::place::Found;
 use super::rule::{Gave, OTHER, Word};
 use super::{FREE, LEFT, OBSERVABLES_MAX, Run, Splice, TYPED};
@@ -107,8 +107,10 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
 
     /// Writes a whole container: as JSON, or as the text of it where the target takes text.
     fn subtree(&mut self, rule: &'r Rule, leaf: &'r Leaf, path: &'r Path, node: usize) -> Option<Gave> {
-        if rule.kind.unwrap_or(leaf.takes.kind()) != Kind::Json {
-            return None;
+        match rule.kind.unwrap_or(leaf.takes.kind()) {
+            Kind::Json => {}
+            Kind::Count => return self.count(rule, leaf, path, node),
+            _ => return None,
         }
         let buffers = &mut *self.buffers;
         let (fate, journal) = (&mut buffers.fate, &mut buffers.journal);
@@ -136,6 +138,16 @@ impl<'r, 'a: 'r, T: Trace> Run<'r, 'a, T> {
         }
         self.trace.wrote(rule.id, &leaf.target, &self.buffers.indices, Some(&path.label));
         Some(Gave::VALUE)
+    }
+
+    /// Writes how many members of a container are there. It consumes nothing: the members are for others.
+    fn count(&mut self, rule: &'r Rule, leaf: &'r Leaf, path: &'r Path, node: usize) -> Option<Gave> {
+        let nodes = self.nodes;
+        let count = members(nodes, node).filter(|(_, value)| nodes.get(*value).copied().is_some_and(is_there)).count();
+        let count = i64::try_from(count).ok().filter(|count| *count > 0)?;
+        let fitted = self.fit(&Value::Scalar(Scalar::Integer(count)), leaf)?;
+        self.trace.wrote(rule.id, &leaf.target, &self.buffers.indices, Some(&path.label));
+        Some(Gave::value(fitted.number()))
     }
 
     /// Remembers that what is left below a path belongs here; nothing where nothing is left even now.

@@ -50,7 +50,7 @@ impl Check<'_> {
             match condition {
                 Condition::Is { path, .. } => self.reach(path, at),
                 Condition::Any(tables) => tables.iter().for_each(|table| self.reach_conditions(table, at)),
-                Condition::Same(left, right) | Condition::Differ(left, right) => {
+                Condition::Same(left, right) | Condition::Differ(left, right) | Condition::Later(left, right) => {
                     self.reach(left, at);
                     self.reach(right, at);
                 }

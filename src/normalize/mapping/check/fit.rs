@@ -144,7 +144,7 @@ fn kind_fits(kind: Kind, takes: AttributeType) -> bool {
         Kind::Timestamp | Kind::Utc | Kind::Date => {
             matches!(takes, AttributeType::Timestamp | AttributeType::Date | AttributeType::Long)
         }
-        Kind::Integer => is_number(takes),
+        Kind::Integer | Kind::Count => is_number(takes),
         Kind::Float => takes == AttributeType::Float,
         Kind::Boolean => takes == AttributeType::Boolean,
         Kind::Ip => matches!(takes, AttributeType::Ip | AttributeType::Text { .. }),

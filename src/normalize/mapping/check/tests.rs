@@ -142,6 +142,10 @@ fn what_a_rule_gives_must_fit() {
         "message = { from = \"a\", as = \"integer\" }",
         &["m.toml:12:1: `message` is string_t, which this `as` does not give"],
     );
+    check(
+        "message = { from = \"a\", as = \"count\" }",
+        &["m.toml:12:1: `message` is string_t, which this `as` does not give"],
+    );
     check("message = { from = \"a\", scale = 1000 }", &["m.toml:12:1: `message` is string_t: `scale` gives a number"]);
     check("duration = { from = \"a\", scale = 1000 }", &[]);
     check("message = { rest = \".\" }", &["m.toml:12:1: `message` is string_t: `rest` wants a json_t"]);

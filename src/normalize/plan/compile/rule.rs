@@ -96,6 +96,7 @@ impl Compiler {
                 }
                 ast::Condition::Same(a, b) => Condition::Same(self.path(a, Some(at))?, self.path(b, Some(at))?),
                 ast::Condition::Differ(a, b) => Condition::Differ(self.path(a, Some(at))?, self.path(b, Some(at))?),
+                ast::Condition::Later(a, b) => Condition::Later(self.path(a, Some(at))?, self.path(b, Some(at))?),
             });
         }
         Ok(Conditions(made.into()))
