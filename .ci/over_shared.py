@@ -51,7 +51,7 @@ SAMPLES_TABLE = {
     "network_firewall.ndjson": ({"aws.network_firewall": 1}, {4001: 1}, ""),
     "route53_resolver.ndjson": ({"aws.route53_resolver": 7}, {4003: 7}, ""),
     "s3_access.log": ({"aws.s3_access": 3}, {6003: 3}, ""),
-    "s3_notification.ndjson": ({"base": 11}, {0: 11}, "notifications of S3, until a source follows them"),
+    "s3_notification.ndjson": ({"aws.s3_notification": 10, "base": 1}, {0: 1, 6005: 10}, "a fragment that names an object only"),
     "sns_lambda.ndjson": ({"aws.cloudwatch_alarm": 5, "base": 4}, {0: 4, 2004: 5}, "events of users' own"),
     "sqs_lambda.ndjson": ({"base": 8}, {0: 8}, "events of users' own, and one in an envelope of Kafka's"),
     "vpcflow.log": ({"aws.vpc_flow": 11, "base": 2}, {0: 2, 4001: 11}, "two lines of a format that nothing names"),
