@@ -12,6 +12,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from vocabulary import Vocabulary
+
 SHARED = Path(sys.argv[1])
 SAMPLES = SHARED / "samples"
 VALIDATOR = SHARED / "ocsf" / "ocsf_validate.py"
@@ -84,6 +86,7 @@ def main() -> int:
     every_file()
     cloudtrail()
     vpc_flow()
+    projections()
     second_validator()
     print(f"{len(failures)} failed" if failures else "all hold")
     return 1 if failures else 0
@@ -146,6 +149,30 @@ def every_file():
             most = UNMAPPED_PERCENT_MAX_BY_TYPE.get(log_type)
             if most is not None:
                 expect(f"{name}: at most {most} % of {log_type} unmapped", unmapped <= most, f"{unmapped} %")
+
+
+def projections():
+    """Every sample in the words of ECS and of Splunk's CIM, held against the tables of the project."""
+    names = [path.name for pattern in ("*.ndjson", "*.log") for path in sorted(SAMPLES.glob(pattern))]
+    for form, table, wanted in (
+        ("ecs", "src/ecs/table-8.17.txt", ("@timestamp", "event.kind", "event.category", "cloud.account.id", "cloud.region", "rule.name", "ecs.version")),
+        ("cim", "src/cim/table-6.0.txt", ("severity", "signature", "dest")),
+    ):
+        vocabulary = Vocabulary(Path(table))
+        documents, _, _ = normalize(*names, options=["--format", form])
+        faults = [fault for document in documents for fault in vocabulary.faults(document)]
+        expect(f"{form}: {len(documents)} documents are as the table says", documents and not faults, faults[:20])
+        findings, _, _ = normalize("guardduty.ndjson", "guardduty_api.ndjson", options=["--format", form])
+        missing = [path for document in findings for path in wanted if not there(document, path)]
+        expect(f"{form}: GuardDuty's {len(findings)} findings have {', '.join(wanted)}", len(findings) == 42 and not missing, Counter(missing))
+
+
+def there(document: dict, path: str) -> bool:
+    for name in path.split("."):
+        if not isinstance(document, dict) or name not in document:
+            return False
+        document = document[name]
+    return True
 
 
 def second_validator():
