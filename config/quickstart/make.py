@@ -205,7 +205,7 @@ ENVELOPED = [
         resource="pods", subresource="exec", namespace="kube-system", resourceName="coredns-0"), {}),
     ("CredentialAccess:RDS/AnomalousBehavior.SuccessfulLogin", 9.0, 28, DATABASE, {"actionType": "RDS_LOGIN_ATTEMPT", "rdsLoginAttemptAction": {
         "remoteIpDetails": remote("203.0.113.66"), "loginAttributes": [{"user": "app", "application": "psql", "failedLoginAttempts": 31, "successfulLoginAttempts": 1}]}}, {"featureName": "RdsProtection"}),
-    ("Execution:EC2/MaliciousFile", 8.0, 39, INSTANCE, {}, {"featureName": "EbsVolumeScan", "ebsVolumeScanDetails": volume_scan("Trojan.Linux.Example", "/tmp/.x/miner")}),
+    ("Execution:EC2/MaliciousFile", 8.0, 39, INSTANCE, {}, {"featureName": "EbsVolumeScan", "ebsVolumeScanDetails": volume_scan("Trojan.Linux.Example", "/dev/shm/.x/miner")}),
     ("AttackSequence:S3/CompromisedData", 9.0, 50, {"resourceType": "AttackSequence"}, {}, {"featureName": "Correlation", "detection": {"sequence": SEQUENCE}}),
 ]
 
@@ -220,10 +220,10 @@ BARE = [
         "containers": [{"name": "helper", "image": "registry.example.com/helper:1", "imagePrefix": "registry.example.com", "securityContext": {"privileged": True}}],
     }), kubernetes_call("create", "/api/v1/namespaces/default/pods", "203.0.113.66", 201, resource="pods", namespace="default"), {}),
     ("CryptoCurrency:Runtime/BitcoinTool.B", 8.0, 31, INSTANCE, connection("OUTBOUND", "203.0.113.99", 51010, 8333), {
-        "featureName": "RuntimeMonitoring", "runtimeDetails": {"process": process("miner", "/tmp/.x/miner", 4711)}}),
+        "featureName": "RuntimeMonitoring", "runtimeDetails": {"process": process("miner", "/dev/shm/.x/miner", 4711)}}),
     ("PrivilegeEscalation:Runtime/ContainerMountsHostDirectory", 5.0, 33, {
         "resourceType": "Container", "containerDetails": {"id": "container-0a1b2c3d", "name": "helper", "containerRuntime": "containerd", "image": "registry.example.com/helper:1"},
-    }, {}, {"featureName": "RuntimeMonitoring", "runtimeDetails": {"process": process("sh", "/bin/sh", 4712), "context": {"mountSource": "/", "mountTarget": "/host", "releaseAgentPath": "/tmp/cmd"}}}),
+    }, {}, {"featureName": "RuntimeMonitoring", "runtimeDetails": {"process": process("sh", "/bin/sh", 4712), "context": {"mountSource": "/", "mountTarget": "/host", "releaseAgentPath": "/dev/shm/cmd"}}}),
     ("Execution:Runtime/ReverseShell", 8.0, 34, {
         "resourceType": "ECSCluster", "ecsClusterDetails": {"name": "jobs", "arn": f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/jobs", "status": "ACTIVE", "taskDetails": {"arn": f"arn:aws:ecs:{REGION}:{ACCOUNT}:task/jobs/0a1b2c3d", "version": "3", "createdAt": 1741075200.0}},
     }, connection("OUTBOUND", "203.0.113.66", 51011, 4444), {"featureName": "RuntimeMonitoring", "runtimeDetails": {"process": process("bash", "/bin/bash", 4713)}}),

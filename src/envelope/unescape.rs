@@ -97,7 +97,7 @@ impl Escape {
     }
 }
 
-/// The UTF-16 unit of a `\uXXXX` that stands here.
+/// The UTF-16 unit of an escape of four hexadecimal digits that stands here.
 fn unit_at(raw: &[u8], at: usize) -> Option<u32> {
     let [b'\\', b'u', digits @ ..] = raw.get(at..at + 6)? else { return None };
     digits.iter().try_fold(0, |unit, &digit| Some(unit << 4 | char::from(digit).to_digit(16)?))

@@ -138,7 +138,7 @@ fn push_string_token(out: &mut Vec<u8>, token: &str) {
     }
 }
 
-/// The UTF-16 unit of the `\uXXXX` escape at the beginning of `text`.
+/// The UTF-16 unit of the escape of four hexadecimal digits at the beginning of `text`.
 fn unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
