@@ -18,6 +18,7 @@ mod amend;
 mod convert;
 mod detect;
 pub mod document;
+mod embed;
 mod explain;
 mod json;
 pub mod mapping;

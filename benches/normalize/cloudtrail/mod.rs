@@ -270,15 +270,7 @@ fn account_change(random: &mut Rng, account: &str) -> Call {
             Value::Null,
         ),
     };
-    Call {
-        source: "iam.amazonaws.com",
-        name,
-        read_only: false,
-        category: "Management",
-        request,
-        response,
-        more: json!({}),
-    }
+    iam(name, request, response)
 }
 
 fn group_management(random: &mut Rng, account: &str) -> Call {
@@ -301,6 +293,11 @@ fn group_management(random: &mut Rng, account: &str) -> Call {
             Value::Null,
         ),
     };
+    iam(name, request, response)
+}
+
+/// A change in IAM.
+fn iam(name: &'static str, request: Value, response: Value) -> Call {
     Call {
         source: "iam.amazonaws.com",
         name,

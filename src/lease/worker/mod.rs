@@ -6,7 +6,9 @@
 //! owner that could not write for the failover time has lost what it had. Wall clocks decide nothing.
 
 mod balance;
+mod clockwork;
 mod owner;
+mod rules;
 mod sight;
 #[cfg(test)]
 mod simulation;
@@ -19,53 +21,15 @@ use std::time::Duration;
 
 use super::leader::{Leader, Reign};
 use super::lease::{Change, Kind, Lease};
-use super::plan::{Shard, Start};
+use super::plan::Shard;
 use super::{Changed, Checkpoint};
+use clockwork::Clockwork;
 use owner::{Held, Phase};
+pub use rules::Rules;
 use sight::Sight;
 
 /// How many leases are created or removed at a time.
 const WRITES_MAX: usize = 16;
-
-/// The rules that all workers of an application share.
-#[derive(Clone, Debug)]
-pub struct Rules {
-    /// After so long without a sign of life a lease is taken from its owner. KCL's default is 10 s.
-    pub failover: Duration,
-    /// How long an owner may take to hand a lease over. KCL's default is 30 s.
-    pub hand_over_max: Duration,
-    /// How often the stream is asked for its shards.
-    pub sync_every: Duration,
-    /// How long a finished lease is kept at least: a request to create it may still be on its way, and would find nothing.
-    /// KCL looks every 5 min.
-    pub finished_kept: Duration,
-    /// Where the reading begins when there is no checkpoint.
-    pub start: Start,
-    /// The most leases that this worker has.
-    pub leases_max: usize,
-}
-
-impl Rules {
-    /// How often an owner writes: KCL renews three times in a failover time.
-    fn renew_every(&self) -> Duration {
-        self.failover / 3
-    }
-
-    /// How often the table is read: what others see of a renewal is at most so old.
-    fn scan_every(&self) -> Duration {
-        self.failover / 6
-    }
-
-    /// How long a free lease is left to those who have fewer than their share; afterwards anybody takes it.
-    fn left_to_the_poor(&self) -> Duration {
-        self.failover / 16
-    }
-
-    /// How long to wait after a write failed.
-    fn retry_after(&self) -> Duration {
-        self.failover / 40
-    }
-}
 
 /// What is to be done. Every act is answered: what came of it is told to the worker, also that it failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,34 +127,6 @@ pub struct Worker {
     is_stopping: bool,
     dice: fastrand::Rng,
     news: Vec<News>,
-}
-
-/// When something is done again.
-#[derive(Debug, Default)]
-struct Clockwork {
-    at: Duration,
-    begun: Option<Duration>,
-    ended: Option<Duration>,
-}
-
-impl Clockwork {
-    fn begin(&mut self, now: Duration) -> bool {
-        let is_due = self.begun.is_none() && self.at <= now;
-        if is_due {
-            self.begun = Some(now);
-        }
-        is_due
-    }
-
-    /// When what ends now began.
-    fn end(&mut self, now: Duration) -> Duration {
-        self.ended = Some(now);
-        self.begun.take().unwrap_or(now)
-    }
-
-    fn due(&self) -> Option<Duration> {
-        self.begun.is_none().then_some(self.at)
-    }
 }
 
 impl Worker {

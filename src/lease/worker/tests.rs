@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Act, Changed, Kind, Leader, Lease, News, Rules, Start, Worker};
+use super::super::plan::Start;
+use super::{Act, Changed, Kind, Leader, Lease, News, Rules, Worker};
 use crate::lease::{Checkpoint, Shard};
 
 const ME: &str = "siemline:me:0";

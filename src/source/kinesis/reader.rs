@@ -1,23 +1,26 @@
 //! The reader of one shard.
 
+mod look;
+mod records;
+
 use std::collections::VecDeque;
 use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use aws_sdk_kinesis::types;
 use tokio::time::{Instant, sleep_until};
 
-use super::aggregate::{Opener, RECORD_OVERHEAD_BYTES};
-use super::feed::{Brought, Feed, Stage, UNREAD_MAX, now_ms};
+use super::aggregate::Opener;
+use super::feed::{Brought, Feed, Stage};
 use super::options::KinesisOptions;
 use super::pace::{Answered, Pace};
 use super::service::{From, Service};
 use super::trouble::Trouble;
-use super::watch::{Arrivals, Tell, Watch, headroom_ms};
-use crate::ack::{Position, Settled, Step};
+use super::watch::{Arrivals, Watch};
+use crate::ack::{Position, Settled};
 use crate::budget::{Account, Charge};
 use crate::lease::{Checkpoint, Grant, Lost, Recall, Shard};
 use crate::metric::{Reason, ShardMeter, SourceMeter};
@@ -30,9 +33,6 @@ const FAILURES_QUIET: u32 = 3;
 
 /// After so many failed subscriptions in a row a shard is polled, where that is wanted.
 const FALLBACK_FAILURES: u32 = 5;
-
-/// The most records of one chunk: user records of an aggregate may be of a few bytes.
-const CHUNK_RECORDS_MAX: usize = 10_000;
 
 /// How often the watchdog looks, at the most and at the least.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
@@ -445,110 +445,6 @@ impl Reader {
         }
     }
 
-    /// Takes fetched records apart until there are enough of them for a chunk.
-    fn open_fetched(&mut self) {
-        let bytes_max = self.work.options.chunk_bytes_max.bytes();
-        let mut bytes: usize = self.ready.iter().take(CHUNK_RECORDS_MAX).map(|record| record.data.len()).sum();
-        while bytes < bytes_max && self.ready.len() < CHUNK_RECORDS_MAX {
-            let Some(record) = self.fetched.pop_front() else { break };
-            let opened = self.opener.open(record);
-            if opened.is_aggregate {
-                self.meter.aggregates.add(1);
-            }
-            if let Some(broken) = opened.broken {
-                self.meter.broken.add(1);
-                tracing::debug!(shard = %self.opener.shard, %broken, "broken aggregate, taken as it is");
-            }
-            self.meter.outside.add_count(opened.outside);
-            self.meter.discarded.add_count(opened.discarded);
-            for record in opened.records {
-                if self.is_wanted(&record) {
-                    bytes = bytes.saturating_add(record.data.len());
-                    self.ready.push_back(record);
-                }
-            }
-        }
-    }
-
-    /// Leaves out what was handed on before, and what lies behind the end of a backfill.
-    fn is_wanted(&mut self, record: &Record) -> bool {
-        if let Some(skip) = &self.skip {
-            if at(&record.position) <= at(skip) {
-                return false;
-            }
-            self.skip = None;
-        }
-        let (Some(end_ms), Some(arrival_ms)) = (self.work.options.end_ms(), record.arrival_ms) else { return true };
-        if arrival_ms >= end_ms + END_SLACK_MS {
-            self.fetched.clear();
-            self.ending = Some(Ending::Reached);
-        }
-        arrival_ms < end_ms
-    }
-
-    /// Measures the next chunk and asks for a place for it.
-    fn place(&mut self, intake: &Intake) -> Lasting<(usize, Result<Room, Closed>)> {
-        let bytes_max = self.work.options.chunk_bytes_max.bytes();
-        let (mut fits, mut bytes) = (0, 0);
-        for record in self.ready.iter().take(CHUNK_RECORDS_MAX) {
-            if fits > 0 && record.data.len().saturating_add(bytes) > bytes_max {
-                break;
-            }
-            fits += 1;
-            bytes += record.data.len();
-        }
-        let ready = self.ready.make_contiguous();
-        let records = self.window.chunk_len(ready.get(..fits).unwrap_or_default()).max(1);
-        let cost = |record: &Record| record.data.len().saturating_add(RECORD_OVERHEAD_BYTES);
-        let bytes = ready.iter().take(records).map(cost).sum();
-        let charge = match &mut self.charge {
-            Some(charge) => charge.split(bytes),
-            None => intake.budget().charge(bytes),
-        };
-        let room = intake.clone().room_for(charge);
-        Box::pin(async move { (records, room.await) })
-    }
-
-    /// Hands the next chunk on: so many records.
-    fn hand_on(&mut self, records: usize, room: Room) {
-        let chunk: Vec<Record> = self.ready.drain(..records.min(self.ready.len())).collect();
-        let (Some(first), Some(last)) = (chunk.first(), chunk.last()) else { return };
-        self.sent = Some(last.position.clone());
-        self.arrivals.put(last.position.clone(), first.arrival_ms.unwrap_or_else(now_ms));
-        self.meter.records.add_count(chunk.len());
-        self.meter.bytes.add_count(chunk.iter().map(|record| record.data.len()).sum());
-        self.window.put(chunk, room);
-        self.tell_moved();
-    }
-
-    /// Takes note of a settled chunk; says whether the reading went back to the frontier.
-    fn settle(&mut self, settled: Settled) -> bool {
-        match self.window.settle(settled) {
-            Step::Wait => false,
-            Step::Advance(position) => {
-                self.arrivals.settled(&position);
-                self.tell_moved();
-                false
-            }
-            Step::Rewind => {
-                tracing::warn!(shard = %self.opener.shard, "a chunk was abandoned, reading again from the checkpoint");
-                self.let_go();
-                true
-            }
-        }
-    }
-
-    /// Forgets what was fetched: the reading goes on at the frontier.
-    fn let_go(&mut self) {
-        self.sent = self.window.settled().cloned();
-        (self.feed, self.continuation, self.ending, self.charge) = (None, None, None, None);
-        self.fetched.clear();
-        self.ready.clear();
-        if self.window.is_idle() {
-            self.arrivals.clear();
-        }
-    }
-
     /// The checkpoint that is to be written.
     fn checkpoint(&self) -> Option<Checkpoint> {
         self.window.settled().map(Checkpoint::at).filter(|checkpoint| *checkpoint != self.written)
@@ -561,54 +457,6 @@ impl Reader {
         let _told = self.write_watch.moved(now);
         let written = self.grant.checkpoint(checkpoint.clone());
         Some(Box::pin(async move { (checkpoint, written.await) }))
-    }
-
-    /// Why the shard does not move, where it does not.
-    fn reason(&self, under_way: &UnderWay) -> Reason {
-        if let Some(reason) = self.trouble {
-            return reason;
-        }
-        if under_way.placing.is_some() {
-            return Reason::WorkersBusy;
-        }
-        if !self.ready.is_empty() || self.ending.is_some() {
-            return Reason::LaneFull;
-        }
-        self.stage.reason()
-    }
-
-    /// The watchdog's look.
-    fn look(&mut self, under_way: &UnderWay) {
-        let now = Instant::now();
-        if self.unread_since.is_some_and(|since| now.duration_since(since) >= UNREAD_MAX)
-            && let Some(feed) = &mut self.feed
-        {
-            feed.unsubscribe();
-        }
-        let (source, shard, reason) = (&self.work.name, &self.opener.shard, self.reason(under_way));
-        if let Tell::StandsStill(standstill) = self.watch.look(now, reason) {
-            tracing::warn!(%source, %shard, reason = reason.word(), ?standstill, "shard does not move");
-        }
-        let write_reason = if under_way.writing.is_some() { Reason::CheckpointStuck } else { Reason::Moving };
-        if let Tell::StandsStill(standstill) = self.write_watch.look(now, write_reason) {
-            tracing::warn!(%source, %shard, reason = write_reason.word(), ?standstill, "checkpoint is not written");
-        }
-        let standstill = if reason == Reason::Moving { Duration::ZERO } else { self.watch.standstill(now) };
-        let retention = Duration::from_millis(self.work.retention_ms.load(Ordering::Relaxed));
-        let oldest_ms = self.arrivals.oldest_ms().or_else(|| self.ready.front().and_then(|record| record.arrival_ms));
-        self.meter.measure(|state| {
-            state.reason = reason;
-            state.standstill_ms = u64::try_from(standstill.as_millis()).unwrap_or(u64::MAX);
-            let behind = state.behind_ms.map(Duration::from_millis);
-            let is_known = !retention.is_zero() && (oldest_ms.is_some() || behind.is_some());
-            state.headroom_ms = is_known.then(|| headroom_ms(retention, now_ms(), oldest_ms, behind));
-        });
-    }
-
-    fn tell_moved(&mut self) {
-        if let Tell::MovesAgain(stood) = self.watch.moved(Instant::now()) {
-            tracing::info!(source = %self.work.name, shard = %self.opener.shard, ?stood, "shard moves again");
-        }
     }
 }
 
