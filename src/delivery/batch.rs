@@ -1,16 +1,23 @@
-//! A batch: one buffer and the ranges of the entries in it.
+//! A batch: one buffer, the ranges of the entries in it, and what they have in common.
 
 use std::ops::Range;
 
 /// Encoded entries, one after the other in one buffer, so that sending a part of them again is slicing.
 #[derive(Debug, Default)]
 pub struct Batch {
+    bucket: Vec<u8>,
     body: Vec<u8>,
     frames: Vec<Range<usize>>,
 }
 
 impl Batch {
-    /// A batch of frames as a sink encoded them.
+    /// A batch without entries yet, for those of one bucket.
+    #[must_use]
+    pub fn of_bucket(bucket: &[u8]) -> Self {
+        Self { bucket: bucket.to_vec(), ..Self::default() }
+    }
+
+    /// A batch of frames as a sink encoded them, of the bucket without a name.
     pub fn of_frames<'a>(frames: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut batch = Self::default();
         for frame in frames {
@@ -24,6 +31,12 @@ impl Batch {
         let start = self.body.len();
         encode(&mut self.body);
         self.frames.push(start..self.body.len());
+    }
+
+    /// What [`Sink::bucket`](super::Sink::bucket) said of each of its entries.
+    #[must_use]
+    pub fn bucket(&self) -> &[u8] {
+        &self.bucket
     }
 
     /// How many entries.
@@ -58,6 +71,7 @@ impl Batch {
 
     /// A batch of some of the entries: of those that `pick` says yes to by their number.
     pub(super) fn slice(&self, mut pick: impl FnMut(usize) -> bool) -> Self {
-        Self::of_frames(self.frames().enumerate().filter(|(number, _)| pick(*number)).map(|(_, frame)| frame))
+        let frames = self.frames().enumerate().filter(|(number, _)| pick(*number)).map(|(_, frame)| frame);
+        Self { bucket: self.bucket.clone(), ..Self::of_frames(frames) }
     }
 }

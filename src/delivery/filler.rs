@@ -8,12 +8,18 @@ use super::load::{Entry, History, Load, Meters, Share, room};
 use super::{Batch, LaneSettings, Parcel, Sink};
 use crate::budget::{Budget, Charge};
 
-/// Fills batches from one parcel after the other. Only one batch is being filled at a time, and a parcel is encoded no
-/// further than the lane asks for loads.
+/// The most batches that are filled at once. A sink with more buckets than this sends the oldest batch before it is full.
+pub(super) const BUCKETS_MAX: usize = 64;
+
+/// Fills batches from one parcel after the other, one for each bucket that has entries, at most [`BUCKETS_MAX`]. A parcel
+/// is encoded no further than the lane asks for loads.
 #[derive(Debug, Default)]
 pub(super) struct Filler {
     opened: Option<Opened>,
-    filling: Option<Filling>,
+    /// The oldest first.
+    filling: Vec<Filling>,
+    /// The bucket of the event at hand, kept for its room.
+    bucket: Vec<u8>,
 }
 
 /// A parcel, and how far it was taken. Dropping it abandons the rest.
@@ -21,8 +27,6 @@ pub(super) struct Filler {
 pub(super) struct Opened {
     parcel: Option<Parcel>,
     next: usize,
-    /// The share through the batch that is being filled.
-    share: Option<Arc<Share>>,
     meters: Meters,
 }
 
@@ -31,6 +35,8 @@ struct Filling {
     batch: Batch,
     entries: Vec<Entry>,
     charge: Charge,
+    /// The share of the opened parcel through this batch.
+    share: Option<Arc<Share>>,
     /// When its first entry came.
     since: Instant,
     /// Set when it is to go although it is neither full nor old.
@@ -40,7 +46,7 @@ struct Filling {
 impl Opened {
     pub fn new(parcel: Parcel, meters: Meters) -> Self {
         meters.lane.entries.add_count(parcel.rows.len());
-        Self { parcel: Some(parcel), next: 0, share: None, meters }
+        Self { parcel: Some(parcel), next: 0, meters }
     }
 
     /// The next row, which stays the next until [`Opened::take`].
@@ -49,19 +55,20 @@ impl Opened {
         Some((parcel, *parcel.rows.get(self.next)?))
     }
 
-    /// Takes the next row as an entry of the batch that is being filled.
-    fn take(&mut self) -> Option<Entry> {
+    /// Takes the next row as an entry of a batch, with this share through it.
+    fn take(&mut self, share: &mut Option<Arc<Share>>) -> Option<Entry> {
         let parcel = self.parcel.as_ref()?;
         let row = *parcel.rows.get(self.next)?;
         self.next += 1;
         let fresh = || Share::new(&parcel.block, parcel.receipt.share(), self.meters.clone());
-        Some(Entry::new(Arc::clone(self.share.get_or_insert_with(fresh)), row))
+        Some(Entry::new(Arc::clone(share.get_or_insert_with(fresh)), row))
     }
 }
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        while self.take().is_some() {}
+        let mut share = None;
+        while self.take(&mut share).is_some() {}
         // Every row has a share that speaks for it, through its batch; the parcel's own share has nothing to add.
         if let Some(parcel) = self.parcel.take() {
             parcel.receipt.settle(crate::ack::Outcome::Delivered);
@@ -76,7 +83,7 @@ impl Filler {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.opened.is_none() && self.filling.is_none()
+        self.opened.is_none() && self.filling.is_empty()
     }
 
     /// Takes a parcel, to be encoded when loads are asked for.
@@ -88,7 +95,7 @@ impl Filler {
     /// Fills on, and returns a load if one is full.
     pub fn fill(&mut self, sink: &impl Sink, settings: &LaneSettings, budget: &Budget, now: Instant) -> Option<Load> {
         let full = self.fill_uncharged(sink, settings, budget, now);
-        if let Some(Filling { batch, entries, charge, .. }) = &mut self.filling {
+        for Filling { batch, entries, charge, .. } in &mut self.filling {
             charge.resize(room(batch, entries));
         }
         full
@@ -104,64 +111,89 @@ impl Filler {
         let (entries_max, bytes_max) = (settings.batch_entries_max.get(), settings.batch_bytes_max.get());
         while let Some(opened) = &mut self.opened {
             let Some((parcel, row)) = opened.peek() else {
-                self.opened = None;
+                self.close();
                 break;
             };
             let Some(event) = parcel.block.event(row) else {
                 debug_assert!(false, "a parcel names rows of its block");
-                drop(opened.take());
+                drop(opened.take(&mut None));
                 continue;
             };
-            let filling = self.filling.get_or_insert_with(|| Filling::new(now, budget));
+            self.bucket.clear();
+            sink.bucket(event, &mut self.bucket);
+            let number = match self.filling.iter().position(|filling| filling.batch.bucket() == self.bucket) {
+                Some(number) => number,
+                None if self.filling.len() >= BUCKETS_MAX => return self.flush(0, budget),
+                None => {
+                    self.filling.push(Filling::new(&self.bucket, now, budget));
+                    self.filling.len() - 1
+                }
+            };
+            let filling = self.filling.get_mut(number)?;
             filling.batch.push(|out| sink.encode(event, out));
             if filling.batch.len() > 1 && filling.batch.body().len() > bytes_max {
                 filling.batch.pop();
-                return self.flush(budget);
+                return self.flush(number, budget);
             }
-            filling.entries.extend(opened.take());
+            filling.entries.extend(opened.take(&mut filling.share));
             if filling.batch.len() >= entries_max || filling.batch.body().len() >= bytes_max {
-                return self.flush(budget);
+                return self.flush(number, budget);
             }
         }
         None
     }
 
-    /// The load that is not full, if it is old enough or pressed.
+    /// The oldest load that is not full, if it is old enough or pressed.
     pub fn ripe(&mut self, settings: &LaneSettings, budget: &Budget, now: Instant) -> Option<Load> {
-        let filling = self.filling.as_ref()?;
-        if filling.is_pressed || now >= filling.since + settings.batch_age_max { self.flush(budget) } else { None }
+        let is_ripe = |filling: &Filling| filling.is_pressed || now >= filling.since + settings.batch_age_max;
+        let number = self.filling.iter().position(is_ripe)?;
+        self.flush(number, budget)
     }
 
-    /// The load that is being filled, as it is.
-    pub fn flush(&mut self, budget: &Budget) -> Option<Load> {
-        let Filling { batch, entries, .. } = self.filling.take()?;
-        if let Some(opened) = &mut self.opened {
-            opened.share = None;
-        }
-        Some(Load::new(batch, entries, History::default(), budget))
-    }
-
-    /// When the load that is being filled becomes old enough.
+    /// When the oldest load that is being filled becomes old enough.
     pub fn ripens_at(&self, settings: &LaneSettings) -> Option<Instant> {
-        self.filling.as_ref().map(|filling| filling.since + settings.batch_age_max)
+        self.filling.first().map(|filling| filling.since + settings.batch_age_max)
     }
 
     /// Says whether there is something that pressure could hurry.
     pub fn is_unripe(&self) -> bool {
-        self.filling.as_ref().is_some_and(|filling| !filling.is_pressed)
+        self.filling.iter().any(|filling| !filling.is_pressed)
     }
 
     /// What is being filled is to go as it is.
     pub fn press(&mut self) {
-        if let Some(filling) = &mut self.filling {
+        for filling in &mut self.filling {
             filling.is_pressed = true;
         }
+    }
+
+    /// The parcel is taken to its end: what comes next has a share of its own.
+    fn close(&mut self) {
+        self.opened = None;
+        for filling in &mut self.filling {
+            filling.share = None;
+        }
+    }
+
+    /// A load that is being filled, as it is.
+    fn flush(&mut self, number: usize, budget: &Budget) -> Option<Load> {
+        if number >= self.filling.len() {
+            return None;
+        }
+        let Filling { batch, entries, .. } = self.filling.remove(number);
+        Some(Load::new(batch, entries, History::default(), budget))
     }
 }
 
 impl Filling {
-    fn new(since: Instant, budget: &Budget) -> Self {
-        let charge = budget.charge(0);
-        Self { batch: Batch::default(), entries: Vec::new(), charge, since, is_pressed: false }
+    fn new(bucket: &[u8], since: Instant, budget: &Budget) -> Self {
+        Self {
+            batch: Batch::of_bucket(bucket),
+            entries: Vec::new(),
+            charge: budget.charge(0),
+            share: None,
+            since,
+            is_pressed: false,
+        }
     }
 }

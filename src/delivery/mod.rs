@@ -40,6 +40,11 @@ pub trait Sink: Send + Sync + 'static {
     /// Appends one event as the destination wants it framed, the separator included. Pure.
     fn encode(&self, event: EventView<'_>, out: &mut Vec<u8>);
 
+    /// Appends what its batches have in common, for a destination that is told such things once a request: a Splunk index,
+    /// a Sumo category. Only entries with the same text share a batch, and [`Batch::bucket`] gives it back. Nothing by
+    /// default: all entries may go together. Pure.
+    fn bucket(&self, _event: EventView<'_>, _out: &mut Vec<u8>) {}
+
     /// Sends one batch once and waits until the destination has it for good. Retries nothing. Dropping the future midway
     /// is safe in the sense of the house: the batch is then not delivered, and may be sent again.
     ///
@@ -59,6 +64,10 @@ pub trait Sink: Send + Sync + 'static {
 impl<S: Sink> Sink for Arc<S> {
     fn encode(&self, event: EventView<'_>, out: &mut Vec<u8>) {
         (**self).encode(event, out);
+    }
+
+    fn bucket(&self, event: EventView<'_>, out: &mut Vec<u8>) {
+        (**self).bucket(event, out);
     }
 
     fn send(&self, batch: &Batch) -> impl Future<Output = Result<Delivery, Error>> + Send {

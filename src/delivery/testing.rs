@@ -94,6 +94,8 @@ pub(crate) struct Plan {
     pub slow_down: u8,
     /// More bytes in one request are too many.
     pub bytes_max: usize,
+    /// How many buckets the events fall into, by their number.
+    pub buckets: u64,
 }
 
 /// A destination in memory.
@@ -128,6 +130,10 @@ impl MemorySink {
 
     fn up_to(&self, max: usize) -> usize {
         self.rng.lock().unwrap().usize(0..=max)
+    }
+
+    fn bucket_of(&self, number: u64) -> Vec<u8> {
+        (number % self.plan.buckets.max(1)).to_string().into_bytes()
     }
 
     /// Stores an event, and says whether it was there already.
@@ -206,6 +212,10 @@ impl Sink for MemorySink {
         out.push(b'\n');
     }
 
+    fn bucket(&self, event: EventView<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.bucket_of(number_in(event.ocsf())));
+    }
+
     async fn send(&self, batch: &Batch) -> Result<Delivery, Error> {
         let now = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
         let _under_way = UnderWay(&self.in_flight);
@@ -214,6 +224,10 @@ impl Sink for MemorySink {
         assert!(!batch.is_empty(), "a batch without entries is never sent");
         assert_eq!(batch.frames().collect::<Vec<_>>().concat(), batch.body(), "the frames are the body");
         let numbers: Vec<u64> = batch.frames().map(number_in).collect();
+        assert!(
+            numbers.iter().all(|number| self.bucket_of(*number) == batch.bucket()),
+            "one bucket a batch: {numbers:?}"
+        );
         self.answer(&numbers, batch.body().len()).await
     }
 

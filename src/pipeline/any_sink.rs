@@ -73,6 +73,15 @@ impl Sink for AnySink {
         }
     }
 
+    fn bucket(&self, event: EventView<'_>, out: &mut Vec<u8>) {
+        match self {
+            Self::SplunkHec(sink) => sink.bucket(event, out),
+            Self::Elastic(sink) => sink.bucket(event, out),
+            Self::File(sink) => sink.bucket(event, out),
+            Self::Stdout(sink) => sink.bucket(event, out),
+        }
+    }
+
     async fn send(&self, batch: &Batch) -> Result<Delivery, Error> {
         match self {
             Self::SplunkHec(sink) => sink.send(batch).await,

@@ -106,6 +106,8 @@ async fn simulate(seed: u64) {
             busy: rng.u8(0..20),
             slow_down: rng.u8(0..10),
             bytes_max: rng.usize(60..400),
+            // One of the lanes has more buckets than may be filled at once.
+            buckets: [1, rng.u64(2..10), 100][lane],
         };
         let options = LaneOptions {
             batch_entries_max: Some(rng.u32(1..40)),
