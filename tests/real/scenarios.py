@@ -27,6 +27,7 @@ SCENARIOS = (
     Scenario("resharding", "kinesis", ("kinesis_local",)),
     Scenario("fan_out", "kinesis", ("kinesis_local",)),
     Scenario("leases", "kinesis", ("kinesis_local",)),
+    Scenario("kpl", "kinesis", ("kinesis_local",)),
     Scenario("subscription", "logs", ()),
     Scenario("schema", "ocsf", ()),
 )
