@@ -11,14 +11,16 @@ from servers import wait_until
 class Copies:
     """The copies, by name, and what they have delivered together. One that is to run is started."""
 
-    def __init__(self, suite, directory, kinesis: str, dynamodb: str, failover_seconds: int, names: str, **more):
+    def __init__(
+        self, suite, directory, kinesis: str, dynamodb: str, failover_seconds: int, names: str, options: str = "", tables: str = "",
+    ):
         lease = f'create_table = true, failover = "{failover_seconds}s", endpoint_url = "{dynamodb}"'
         self.copies = []
         for name in names:
             place = directory / name
             place.mkdir()
-            options = {"options": f'lease_table = "{TABLE}"\n', "lease": lease, **more}
-            self.copies.append(Forwarder(suite.binary, place, kinesis, STREAM, 10, **options))
+            shared = f'lease_table = "{TABLE}"\n{options}'
+            self.copies.append(Forwarder(suite.binary, place, kinesis, STREAM, 10, shared, lease, tables))
         self.events = {}
 
     def delivered(self) -> dict:

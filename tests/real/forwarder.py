@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from servers import CREDENTIALS, REGION, Failure, plain_environment, stop_process, tail
+from servers import CREDENTIALS, HEC_TOKEN, REGION, Failure, plain_environment, stop_process, tail
 
 # Longer than `shutdown_grace`, which is 25 s, and what a loaded machine adds.
 STOP_SECONDS = 90
@@ -76,7 +76,7 @@ directory = {json.dumps(str(self.dead_letters))}
         with self.log().open("wb") as output:
             self.process = subprocess.Popen(
                 [self.binary, "run", "--config", str(self.config)], cwd=self.directory,
-                env={**plain_environment(self.directory), **CREDENTIALS, "HOSTNAME": self.host()},
+                env={**plain_environment(self.directory), **CREDENTIALS, "HOSTNAME": self.host(), "HEC_TOKEN": HEC_TOKEN},
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             )
 

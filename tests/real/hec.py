@@ -10,8 +10,8 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from forwarder import event_id
+from servers import HEC_TOKEN
 
-TOKEN = "00000000-0000-4000-8000-0000000EXAMPLE"
 PATH = "/services/collector/event"
 
 # How it can fail, by the name of the fault: a status, HEC's code, and more headers; or no answer at all.
@@ -81,7 +81,7 @@ retry_max = "1s"
             body = gzip.decompress(body)
         events = list(stacked(body.decode()))
         with self.lock:
-            if path != PATH or headers.get("Authorization") != f"Splunk {TOKEN}" or not events:
+            if path != PATH or headers.get("Authorization") != f"Splunk {HEC_TOKEN}" or not events:
                 self.strange.append(f"{path}: {len(events)} events")
                 return 400, 6, {}
             fault = self.fault if time.monotonic() < self.fault_until else None

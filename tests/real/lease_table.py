@@ -42,6 +42,10 @@ class Table:
         return self
 
     def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        """Looks no more. It may be said twice."""
         self.ended.set()
         self.watching.join()
 

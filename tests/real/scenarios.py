@@ -28,6 +28,7 @@ SCENARIOS = (
     Scenario("fan_out", "kinesis", ("kinesis_local",)),
     Scenario("leases", "kinesis", ("kinesis_local",)),
     Scenario("kpl", "kinesis", ("kinesis_local",)),
+    Scenario("soak", "kinesis", ("kinesis_local",), 1200),
     Scenario("subscription", "logs", ()),
     Scenario("schema", "ocsf", ()),
 )
