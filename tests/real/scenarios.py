@@ -27,6 +27,8 @@ SCENARIOS = (
     Scenario("resharding", "kinesis", ("kinesis_local",)),
     Scenario("fan_out", "kinesis", ("kinesis_local",)),
     Scenario("leases", "kinesis", ("kinesis_local",)),
+    Scenario("kpl", "kinesis", ("kinesis_local",)),
+    Scenario("soak", "kinesis", ("kinesis_local",), 1200),
     Scenario("subscription", "logs", ()),
     Scenario("schema", "ocsf", ()),
 )
