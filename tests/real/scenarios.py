@@ -29,6 +29,9 @@ SCENARIOS = (
     Scenario("leases", "kinesis", ("kinesis_local",)),
     Scenario("kpl", "kinesis", ("kinesis_local",)),
     Scenario("soak", "kinesis", ("kinesis_local",), 1200),
+    Scenario("kcl_2", "kcl", ("kinesis_local", "kcl")),
+    Scenario("kcl_3", "kcl", ("kinesis_local", "kcl")),
+    Scenario("kcl_compatible", "kcl", ("kinesis_local", "kcl")),
     Scenario("subscription", "logs", ()),
     Scenario("schema", "ocsf", ()),
 )
