@@ -12,7 +12,8 @@ class Copies:
     """The copies, by name, and what they have delivered together. One that is to run is started."""
 
     def __init__(
-        self, suite, directory, kinesis: str, dynamodb: str, failover_seconds: int, names: str, options: str = "", tables: str = "",
+        self, suite, directory, kinesis: str, dynamodb: str, failover_seconds: int, names: str,
+        records_max: int = 10, options: str = "", tables: str = "",
     ):
         lease = f'create_table = true, failover = "{failover_seconds}s", endpoint_url = "{dynamodb}"'
         self.copies = []
@@ -20,7 +21,7 @@ class Copies:
             place = directory / name
             place.mkdir()
             shared = f'lease_table = "{TABLE}"\n{options}'
-            self.copies.append(Forwarder(suite.binary, place, kinesis, STREAM, 10, shared, lease, tables))
+            self.copies.append(Forwarder(suite.binary, place, kinesis, STREAM, records_max, shared, lease, tables))
         self.events = {}
 
     def delivered(self) -> dict:

@@ -34,6 +34,7 @@ class Table:
         # What is told.
         self.moves = 0
         self.ownerless_longest = 0.0
+        self.ownerless_where = "nowhere"
         self.ended = threading.Event()
         self.watching = threading.Thread(target=self.watch, daemon=True)
 
@@ -86,7 +87,7 @@ class Table:
             waits = any(parent in leases and not is_finished(leases[parent]) for parent in parents(item))
             if waits and place > (0, 0, 0):
                 self.before_parents.add(shard)
-            owner = item["leaseOwner"]["S"] if "leaseOwner" in item else None
+            owner = reader(item)
             if owner:
                 self.moves += self.last_owner.get(shard, owner) != owner
                 self.last_owner[shard] = owner
@@ -95,7 +96,9 @@ class Table:
                 self.ownerless_since.pop(shard, None)
                 continue
             since = self.ownerless_since.setdefault(shard, now)
-            self.ownerless_longest = max(self.ownerless_longest, now - since)
+            if now - since > self.ownerless_longest:
+                self.ownerless_longest = now - since
+                self.ownerless_where = f"{shard}, which {self.last_owner.get(shard, 'nobody')} had before"
 
     def tell(self, report, failover_seconds: float):
         """The checks that hold for every scenario with leases."""
@@ -108,7 +111,7 @@ class Table:
         bound = failover_seconds * 4 / 3 + ALLOWANCE_SECONDS
         report.check(
             "no shard stood without an owner for long", self.ownerless_longest <= bound,
-            f"{self.ownerless_longest:.1f} s at the most, failover {failover_seconds:.0f} s",
+            f"{self.ownerless_longest:.1f} s at the most, failover {failover_seconds:.0f} s: {self.ownerless_where}",
         )
 
 
@@ -118,6 +121,14 @@ ALLOWANCE_SECONDS = 45
 
 def is_finished(item: dict) -> bool:
     return item["checkpoint"]["S"] == SHARD_END
+
+
+def reader(item: dict) -> str | None:
+    """Who reads: the owner; and while a lease is being handed over, the one that still has it."""
+    for name in ("checkpointOwner", "leaseOwner"):
+        if name in item:
+            return item[name]["S"]
+    return None
 
 
 def parents(item: dict) -> list:

@@ -50,7 +50,7 @@ class Report:
     def landed(self) -> str:
         """The faults that landed, in words."""
         all_of_them = {"splits": self.splits, "merges": self.merges, **self.faults}
-        return ", ".join(f"{count} {fault}" for fault, count in all_of_them.items() if count) or "-"
+        return ", ".join(f"{fault} {count}" for fault, count in all_of_them.items() if count) or "-"
 
 
 def some(ids: list) -> str:

@@ -133,6 +133,14 @@ class Stream:
         self.kinesis.merge_shards(StreamName=STREAM, ShardToMerge=parents[0], AdjacentShardToMerge=parents[1])
         return self.landed(parents, 1)
 
+    def scale(self, count: int) -> tuple:
+        """Makes it so many even shards, as the service does it: gives parents and children back when it has landed."""
+        before = {shard["ShardId"] for shard in self.open_shards()}
+        self.kinesis.update_shard_count(StreamName=STREAM, TargetShardCount=count, ScalingType="UNIFORM_SCALING")
+        wait_until(f"{count} open shards", RESHARD_SECONDS, lambda: self.is_active() and len(self.open_shards()) == count)
+        after = {shard["ShardId"] for shard in self.open_shards()}
+        return sorted(before - after), sorted(after - before)
+
     def landed(self, parents: list, count: int) -> tuple:
         """Landed: the stream is active again, the parents are closed, and the children are open."""
 

@@ -28,6 +28,9 @@ PUT_EVERY_SECONDS = 0.3
 PUT_RECORDS_MAX = 8
 BURST_RECORDS = 40
 
+# Of one call, so that a shard yields at most 20 records a second, and a burst is a lag for a while.
+RECORDS_MAX = 4
+
 SETTLE_SECONDS = 300
 ATTEMPTS_MAX = 5
 
@@ -53,7 +56,7 @@ MUST_HIT = {
     "pause": "zombies",
     "split": "splits behind a lag",
     "merge": "merges behind a lag",
-    **{fault: f"requests met “{fault}”" for fault in hec.FAULTS},
+    **{fault: f"HEC {fault}" for fault in hec.FAULTS},
 }
 
 
@@ -141,7 +144,7 @@ def run(suite, directory, report: Report):
     with kinesis_local(suite, directory) as kinesis, moto(directory) as dynamodb, hec.serving(sink) as url:
         stream = Stream(kinesis, SHARDS, seed)
         names = "abcd"[: plan.copies]
-        copies = Copies(suite, directory, kinesis, dynamodb, FAILOVER_SECONDS, names, OPTIONS, TABLES + sink.table(url))
+        copies = Copies(suite, directory, kinesis, dynamodb, FAILOVER_SECONDS, names, RECORDS_MAX, OPTIONS, TABLES + sink.table(url))
         with Table(dynamodb, copies.is_alive, copies.is_anybody_alive) as table:
             soak = Soak(plan, stream, copies, sink, table, report, Producer(stream, seed))
             try:
@@ -166,6 +169,10 @@ class Soak:
         self.report = report
         self.producer = producer
         self.codes = Counter()
+        self.began = time.monotonic()
+
+    def say(self, words: str):
+        print(f"  {time.monotonic() - self.began:5.1f} s  {words}", flush=True)
 
     def run(self, seconds: int):
         first, *others = self.copies.copies
@@ -182,7 +189,7 @@ class Soak:
             for _ in range(ATTEMPTS_MAX):
                 if self.hits()[what]:
                     break
-                print(f"  once more, until it hits: {kind}", flush=True)
+                self.say(f"once more, until it hits: {kind}")
                 # A sink that takes nothing keeps chunks unsettled and lets a lag grow.
                 if kind not in hec.FAULTS:
                     self.sink.fail("busy", 2 * FAILOVER_SECONDS)
@@ -196,7 +203,7 @@ class Soak:
 
     def hits(self) -> Counter:
         """What has hit by now, by its name in the table."""
-        met = Counter({f"requests met “{fault}”": count for fault, count in self.sink.hit.items()})
+        met = Counter({MUST_HIT[fault]: count for fault, count in self.sink.hit.items()})
         return self.report.faults + met
 
     def make(self, trouble: Trouble):
@@ -204,7 +211,9 @@ class Soak:
         self.producer.look()
         self.copies.delivered()
         if trouble.kind in hec.FAULTS:
-            self.sink.fail(trouble.kind, 1.5 + 4 * trouble.length)
+            seconds = 1.5 + 4 * trouble.length
+            self.sink.fail(trouble.kind, seconds)
+            self.say(f"HEC is {trouble.kind} for {seconds:.1f} s")
         else:
             getattr(self, trouble.kind)(trouble)
 
@@ -215,13 +224,16 @@ class Soak:
         unsettled = copy.lives[-1].keys() - self.sink.delivered().keys()
         self.report.faults["kills"] += 1
         self.report.faults["kills with unsettled chunks"] += bool(unsettled)
+        self.say(f"killed {copy.host()}, {len(unsettled)} events read and not settled")
         time.sleep(trouble.length * 1.5 * FAILOVER_SECONDS)
         copy.start()
 
     def stop(self, trouble: Trouble):
         copy = self.pick(trouble)
-        self.codes[copy.stop()] += 1
+        code = copy.stop()
+        self.codes[code] += 1
         self.report.faults["stops"] += 1
+        self.say(f"stopped {copy.host()}, exit code {code}")
         time.sleep(trouble.length * FAILOVER_SECONDS)
         copy.start()
 
@@ -231,10 +243,12 @@ class Soak:
         owner = f":{copy.host()}:"
         before = self.owned(owner)
         copy.pause()
+        self.say(f"paused {copy.host()}, which owns {len(before)} shards")
         self.producer.put(BURST_RECORDS)
         time.sleep((1.5 + trouble.length) * FAILOVER_SECONDS)
         taken = before - self.owned(owner)
         copy.resume()
+        self.say(f"woke {copy.host()}, {len(taken)} shards were taken from it")
         self.report.faults["zombies"] += bool(taken)
 
     def split(self, trouble: Trouble):
@@ -258,7 +272,7 @@ class Soak:
         behind = self.stream.behind(parents, here.keys() & there.keys())
         self.report.faults[what] += all(behind.values())
         moved = f"{', '.join(map(name, parents))} -> {', '.join(map(name, children))}"
-        print(f"  {moved}, unread: {', '.join(map(str, behind.values()))}", flush=True)
+        self.say(f"{moved}, unread: {', '.join(map(str, behind.values()))} events")
 
     def pick(self, trouble: Trouble):
         """One of the copies: all of them run between two troubles."""
@@ -281,7 +295,7 @@ class Soak:
 
         began = time.monotonic()
         wait_until("everything to be at every sink", SETTLE_SECONDS, is_everywhere)
-        print(f"  everything was at every sink {time.monotonic() - began:.1f} s after the last trouble", flush=True)
+        self.say(f"everything is at every sink, {time.monotonic() - began:.1f} s after the last trouble")
         self.table.stop()
         for copy in self.copies.copies:
             self.codes[copy.stop()] += 1
