@@ -1,6 +1,7 @@
 //! The order in which chunks leave the source, whatever becomes of them, over sockets.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde_json::json;
@@ -42,7 +43,7 @@ impl Seen {
 
     /// The law: chunks follow each other without a gap; back only after an abandonment or a death, and then to what was not
     /// delivered, or before it.
-    fn take(&mut self, range: std::ops::RangeInclusive<usize>, about: &str) {
+    fn take(&mut self, range: RangeInclusive<usize>, about: &str) {
         let (first, last) = range.into_inner();
         match self.next {
             None => assert!(first <= self.gap(), "{about}: begins at {first}, {} is not delivered", self.gap()),
@@ -61,6 +62,7 @@ impl Seen {
 /// Guards the order of chunks: those of one shard leave in the shard's order without a gap, while they are settled late and
 /// out of order, abandoned and read again, while the process dies and begins anew at the checkpoints, the stream is split and
 /// merged, and the service fails at random. No record of a child leaves before all of its parents' are delivered.
+/// `SIEMLINE_TEST_SEED` repeats the choices of a run, as far as the machine repeats its timing.
 #[tokio::test]
 async fn chunks_leave_in_shard_order_whatever_becomes_of_them() {
     let seed = std::env::var("SIEMLINE_TEST_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
@@ -100,7 +102,9 @@ async fn chunks_leave_in_shard_order_whatever_becomes_of_them() {
             deaths += 1;
             reading.kill().await;
             out.clear();
-            seen.values_mut().for_each(|seen| (seen.next, seen.abandonments, seen.rewinds) = (None, 0, 0));
+            for seen in seen.values_mut() {
+                (seen.next, seen.abandonments, seen.rewinds) = (None, 0, 0);
+            }
             reading = Reading::start(&fake, &file, options.clone()).await;
         }
         if out.len() < 6 && (out.is_empty() || dice.bool()) {
@@ -123,7 +127,9 @@ async fn chunks_leave_in_shard_order_whatever_becomes_of_them() {
             if most < ABANDONMENTS_MAX && dice.u32(..8) == 0 {
                 abandonments += 1;
                 seen.abandonments += 1;
-                range.for_each(|index| *seen.abandoned.entry(index).or_default() += 1);
+                for index in range {
+                    *seen.abandoned.entry(index).or_default() += 1;
+                }
                 drop(chunk);
             } else {
                 assert!(!chunk.give_up, "{shard}: no record was abandoned often enough, seed {seed}");
@@ -143,7 +149,7 @@ async fn chunks_leave_in_shard_order_whatever_becomes_of_them() {
 }
 
 /// Where a chunk's records stand in their shard, by number. They are neighbours.
-fn place(fake: &FakeKinesis, chunk: &Chunk) -> (String, std::ops::RangeInclusive<usize>) {
+fn place(fake: &FakeKinesis, chunk: &Chunk) -> (String, RangeInclusive<usize>) {
     let shard = chunk.records[0].position.shard.to_string();
     let stored = fake.shards().into_iter().find(|known| known.id == shard).unwrap().records;
     let number = |sequence: &str| stored.iter().position(|record| record.sequence == sequence).unwrap();
