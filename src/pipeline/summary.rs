@@ -5,66 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Counts that workers keep, by name.
-#[derive(Clone, Debug, Default)]
-pub struct Tally {
-    /// Records taken in.
-    pub records: u64,
-    /// Bytes of them, as they came.
-    pub bytes: u64,
-    /// Events found in them, the filtered and broken ones included; a record that is broken as a whole counts as one.
-    pub events: u64,
-    /// Normalized events by log type and OCSF `severity_id`.
-    pub log_types: BTreeMap<Arc<str>, BTreeMap<u8, u64>>,
-    /// Filtered events by the rule's name.
-    pub filtered: BTreeMap<Arc<str>, u64>,
-    /// Events that never came to a sink, by code.
-    pub broken: BTreeMap<String, u64>,
-    /// Complaints by code.
-    pub complaints: BTreeMap<&'static str, u64>,
-}
-
-impl Tally {
-    /// Counts one normalized event.
-    pub fn count(&mut self, log_type: &Arc<str>, severity_id: u8) {
-        self.events += 1;
-        let severities = match self.log_types.get_mut(log_type) {
-            Some(severities) => severities,
-            None => self.log_types.entry(Arc::clone(log_type)).or_default(),
-        };
-        *severities.entry(severity_id).or_default() += 1;
-    }
-
-    /// Counts one event that a rule filtered before or after it was normalized.
-    pub fn count_filtered(&mut self, rule: &Arc<str>) {
-        match self.filtered.get_mut(rule) {
-            Some(count) => *count += 1,
-            None => *self.filtered.entry(Arc::clone(rule)).or_default() += 1,
-        }
-    }
-
-    /// Adds another tally to this one.
-    pub fn add(&mut self, other: Self) {
-        self.records += other.records;
-        self.bytes += other.bytes;
-        self.events += other.events;
-        for (log_type, severities) in other.log_types {
-            let mine = self.log_types.entry(log_type).or_default();
-            for (severity_id, count) in severities {
-                *mine.entry(severity_id).or_default() += count;
-            }
-        }
-        add(&mut self.filtered, other.filtered);
-        add(&mut self.broken, other.broken);
-        add(&mut self.complaints, other.complaints);
-    }
-}
-
-fn add<K: Ord>(mine: &mut BTreeMap<K, u64>, other: BTreeMap<K, u64>) {
-    for (key, count) in other {
-        *mine.entry(key).or_default() += count;
-    }
-}
+use crate::metric::{Reason, SourceMeter, Tally};
 
 /// What one sink did, in entries.
 #[derive(Clone, Debug, Default)]
@@ -85,6 +26,38 @@ pub struct SinkSummary {
     pub failures: u64,
 }
 
+/// A shard that stood still when the reading ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StandingStill {
+    /// The name of its source.
+    pub source: Arc<str>,
+    /// Which.
+    pub shard: Arc<str>,
+    /// Why.
+    pub reason: Reason,
+    /// For how long.
+    pub standstill: Duration,
+}
+
+impl StandingStill {
+    /// The shards of a source that stand still, as its watchdog sees them; those that wait for their parents are named too,
+    /// since they were not read.
+    pub fn of(source: &Arc<str>, meter: &SourceMeter) -> Vec<Self> {
+        let shards = meter.shards().into_iter().map(|(shard, meter)| (shard, meter.state()));
+        let still = shards.filter(|(_, state)| state.is_still);
+        let still = still.map(|(shard, state)| Self {
+            source: Arc::clone(source),
+            shard,
+            reason: state.reason,
+            standstill: Duration::from_millis(state.standstill_ms),
+        });
+        still.collect()
+    }
+}
+
+/// The most shards that are named in a summary; of more their number is told.
+const NAMED_MAX: usize = 20;
+
 /// What a run did.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
@@ -98,6 +71,8 @@ pub struct Summary {
     pub dead_lettered: u64,
     /// What each sink did.
     pub sinks: Vec<(Arc<str>, SinkSummary)>,
+    /// The shards that stood still when the reading ended.
+    pub standing_still: Vec<StandingStill>,
     /// How long the run took.
     pub elapsed: Duration,
     /// The most bytes that were in flight.
@@ -134,6 +109,17 @@ impl Summary {
             }
         }
         writeln!(f)
+    }
+
+    fn write_standing_still(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for still in self.standing_still.iter().take(NAMED_MAX) {
+            let StandingStill { source, shard, reason, standstill } = still;
+            writeln!(f, "  stood still: {shard} of source {source}: {} for {} s", reason.word(), standstill.as_secs())?;
+        }
+        match self.standing_still.len().saturating_sub(NAMED_MAX) {
+            0 => Ok(()),
+            more => writeln!(f, "  stood still: {more} shards more"),
+        }
     }
 
     fn write_sinks(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -173,6 +159,7 @@ impl fmt::Display for Summary {
             0 => writeln!(f)?,
             again => writeln!(f, " + to be read again {again}")?,
         }
+        self.write_standing_still(f)?;
         if !tally.complaints.is_empty() {
             writeln!(f, "  complaints{}", by_name(&tally.complaints))?;
         }
