@@ -106,11 +106,11 @@ def rank(checkpoint: str) -> tuple:
     return (1, int(checkpoint)) if checkpoint.isdigit() else (0, 0)
 
 
-def run(binary: str, node: str, main, directory, report: Report):
+def run(suite, directory, report: Report):
     """The scenario."""
-    with kinesis_local(node, main, directory) as kinesis, moto(directory) as dynamodb:
+    with kinesis_local(suite, directory) as kinesis, moto(directory) as dynamodb:
         stream, table = Stream(kinesis), Table(dynamodb)
-        copies = Copies(binary, directory, kinesis, dynamodb)
+        copies = Copies(suite.binary, directory, kinesis, dynamodb)
         table.watching.start()
         try:
             share(stream, table, copies, report)

@@ -120,11 +120,11 @@ class Stream:
         return parents, opened
 
 
-def run(binary: str, node: str, main, directory, report: Report):
+def run(suite, directory, report: Report):
     """The scenario."""
-    with kinesis_local(node, main, directory) as endpoint:
+    with kinesis_local(suite, directory) as endpoint:
         stream = Stream(endpoint)
-        forwarder = Forwarder(binary, directory, endpoint, STREAM, RECORDS_MAX)
+        forwarder = Forwarder(suite.binary, directory, endpoint, STREAM, RECORDS_MAX)
         try:
             reshard(stream, forwarder, report)
         finally:
