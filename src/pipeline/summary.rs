@@ -179,3 +179,40 @@ fn by_name<K: fmt::Display>(counts: &BTreeMap<K, u64>) -> String {
     let parts: Vec<String> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
     format!(" ({})", parts.join(", "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards that the end of a run names the shards that stood still, and why; not those that only waited a moment; and that
+    /// of very many their number is told.
+    #[test]
+    fn shards_that_stand_still_are_named() {
+        let (source, meter) = (Arc::from("findings"), SourceMeter::default());
+        for (shard, reason, standstill_ms, is_still) in [
+            ("a", Reason::Moving, 0, false),
+            ("b", Reason::LaneFull, 30, false),
+            ("c", Reason::Throttled, 61_500, true),
+            ("d", Reason::WaitsForParent, 90_000, true),
+        ] {
+            let meter = meter.shard(&shard.into());
+            meter.measure(|state| {
+                (state.reason, state.standstill_ms, state.is_still) = (reason, standstill_ms, is_still);
+            });
+        }
+        let mut summary = Summary { standing_still: StandingStill::of(&source, &meter), ..Summary::default() };
+        let lines = |summary: &Summary| -> Vec<String> {
+            let text = summary.to_string();
+            text.lines().filter(|line| line.contains("stood still")).map(|line| line.trim().to_owned()).collect()
+        };
+        let told = [
+            "stood still: c of source findings: throttled for 61 s",
+            "stood still: d of source findings: waits_for_parent for 90 s",
+        ];
+        assert_eq!(lines(&summary), told);
+        let one = summary.standing_still[0].clone();
+        summary.standing_still = vec![one; NAMED_MAX + 3];
+        assert_eq!(lines(&summary).len(), NAMED_MAX + 1);
+        assert_eq!(lines(&summary).last().unwrap(), "stood still: 3 shards more");
+    }
+}

@@ -69,6 +69,8 @@ impl House {
             pause_probe = "20ms"
             [dead_letter.file]
             directory = "blocked/dl"
+            [pipeline]
+            shutdown_grace = "2s"
             "#,
             kinesis = self.kinesis.url,
             hec = self.hec.url(),
@@ -237,13 +239,14 @@ async fn a_process_says_what_is_in_its_way() {
     house.write_config(&address);
     let answered = house.output(&["status", "--json"]).await;
     let document: Value = serde_json::from_slice(&answered.stdout).unwrap_or_else(|_| panic!("{answered:?}"));
+    assert!(answered.status.success(), "calls that are throttled cost the lag alone: {answered:?}");
     let shards = document[0]["shards"].as_array().unwrap();
     let told = shards.iter().find(|told| told["shard"] == open[0].as_str()).unwrap();
     assert_eq!(told["reason"], "lane_full", "{document:#}");
     assert!(told["standstill_ms"].as_u64().unwrap() > 0);
     assert!(document[0]["process"].as_str().unwrap().contains("is not ready: the lane of sink `soc`"), "{document:#}");
-    let table = String::from_utf8(house.output(&["status"]).await.stdout).unwrap();
-    assert!(table.contains("lane_full for "), "{table}");
+    let answered = house.output(&["status"]).await;
+    assert!(String::from_utf8_lossy(&answered.stdout).contains("lane_full for "), "{answered:?}");
 
     house.is_token_wrong.store(false, Ordering::Relaxed);
     house.until_ready_says(&address, "").await;
@@ -276,6 +279,31 @@ async fn a_process_says_what_is_in_its_way() {
     let answered = house.output(&["status"]).await;
     let words = String::from_utf8(answered.stdout).unwrap();
     assert!(words.contains("could not ask the process: nobody answers at"), "{words}");
+}
+
+/// Guards the last words: the summary names the shard that stood still when the process was stopped, and why; what it had read
+/// is to be read again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_names_what_stood_still() {
+    let house = House::new().await;
+    house.write_config("127.0.0.1:0");
+    house.is_token_wrong.store(true, Ordering::Relaxed);
+    let shard = house.kinesis.open_shards().remove(0);
+    for n in 0..3 {
+        house.kinesis.put_to(&shard, json!({ "n": n }).to_string());
+    }
+    let running = house.start().await;
+    let address = running.address.clone();
+    house
+        .until("the shard stands still", async || {
+            let status: Value = serde_json::from_str(&get(&address, "/status").await.body).unwrap();
+            status["sources"]["findings"]["shards"][&shard]["is_still"] == true
+        })
+        .await;
+    running.terminate(&house).await;
+    let told = format!("stood still: {shard} of source findings: lane_full for ");
+    assert!(house.log().contains(&told), "{}", house.log());
+    assert!(house.log().contains("read 1 = delivered 0 + filtered 0 + dead-lettered 0 + to be read again 1"));
 }
 
 /// Guards the mistakes: an address that somebody has, one that is none of ours, and one that is no address.
