@@ -367,6 +367,12 @@ impl Worker {
         self.is_quiet_but_for_leases() && self.sight.leases().iter().all(is_settled)
     }
 
+    /// Says whether the table was read and the stream was listed.
+    #[must_use]
+    pub fn is_informed(&self) -> bool {
+        self.shards.is_some() && self.sight.scanned().is_some()
+    }
+
     fn is_quiet_but_for_leases(&self) -> bool {
         self.shards.is_some()
             && self.create.is_empty()
