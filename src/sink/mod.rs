@@ -11,6 +11,7 @@ mod format;
 mod sample;
 pub mod splunk_hec;
 pub mod stdout;
+pub mod template;
 
 pub use format::{Format, push_raw_line};
 
