@@ -17,6 +17,9 @@ use crate::delivery::Schedule;
 /// The first and the longest ceiling of a wait after the stream could not be listed.
 const LIST_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
+/// How often the same missing permission is told.
+const FORBIDDEN_EVERY: Duration = Duration::from_mins(1);
+
 /// After so many failures in a row the table's trouble is worth a warning.
 const FAILURES_QUIET: u32 = 3;
 
@@ -62,6 +65,8 @@ pub struct Coordinator<T, S: Shards> {
     call_max: Duration,
     schedule: Schedule,
     table_failures: u32,
+    /// What was last told of what is not permitted, and when.
+    forbidden: Option<(String, Instant)>,
     /// For which shape of the leases the source was told the outlook.
     looked_at: Option<(u64, bool)>,
     troubles: Troubles,
@@ -91,6 +96,7 @@ pub fn coordinator<T: LeaseTable, S: Shards>(
         call_max,
         schedule: Schedule::new(LIST_RETRY.0, LIST_RETRY.1, fastrand::u64(..), Instant::now().into_std()),
         table_failures: 0,
+        forbidden: None,
         looked_at: None,
         troubles: Troubles::default(),
         gone: None,
@@ -279,6 +285,11 @@ impl<T: LeaseTable, S: Shards> Coordinator<T, S> {
                 self.troubles.is_new |= self.troubles.table.take().is_some();
                 Ok(Some(value))
             }
+            // Other calls may go through meanwhile, so that no row of failures would tell of it.
+            Err(Error::Forbidden(words)) => {
+                self.tell_forbidden(words);
+                Ok(None)
+            }
             Err(error) if error.is_passing() => {
                 self.table_failures = self.table_failures.saturating_add(1);
                 if self.table_failures > FAILURES_QUIET || !self.worker.is_informed() {
@@ -294,6 +305,15 @@ impl<T: LeaseTable, S: Shards> Coordinator<T, S> {
                 Ok(None)
             }
             Err(error) => Err(Ended::Table(error)),
+        }
+    }
+
+    fn tell_forbidden(&mut self, words: String) {
+        let is_told =
+            self.forbidden.as_ref().is_some_and(|(told, at)| *told == words && at.elapsed() < FORBIDDEN_EVERY);
+        if !is_told {
+            tracing::warn!(source = %self.name, error = words, "the lease table does not permit it, trying on");
+            self.forbidden = Some((words, Instant::now()));
         }
     }
 }

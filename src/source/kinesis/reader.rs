@@ -447,7 +447,8 @@ impl Reader {
             self.continuation = None;
         }
         let shard = &self.opener.shard;
-        if failures > FAILURES_QUIET {
+        // What a person has to mend is told at once.
+        if failures > FAILURES_QUIET || matches!(trouble, Trouble::Forbidden(_)) {
             tracing::warn!(source = %self.work.name, %shard, %trouble, ?wait, failures, "call failed again, trying on");
         } else {
             tracing::debug!(source = %self.work.name, %shard, %trouble, ?wait, "call failed, trying again");
