@@ -4,6 +4,7 @@ mod access;
 mod aggregates;
 mod backfill;
 mod fan_out;
+mod faults;
 mod memory;
 mod order;
 mod standstill;

@@ -38,7 +38,7 @@ struct Seen {
 impl Seen {
     /// The first record that was not delivered. No reading may begin behind it.
     fn gap(&self) -> usize {
-        (0..).find(|index| !self.delivered.contains(index)).unwrap()
+        self.delivered.iter().zip(0..).take_while(|(index, expected)| *index == expected).count()
     }
 
     /// The law: chunks follow each other without a gap; back only after an abandonment or a death, and then to what was not
