@@ -17,11 +17,11 @@ subscription_renewal = "6s"
 """
 
 
-def run(binary: str, node: str, main, directory, report: Report):
+def run(suite, directory, report: Report):
     """The scenario."""
-    with kinesis_local(node, main, directory) as endpoint:
+    with kinesis_local(suite, directory) as endpoint:
         stream = Stream(endpoint)
-        forwarder = Forwarder(binary, directory, endpoint, STREAM, 10000, OPTIONS)
+        forwarder = Forwarder(suite.binary, directory, endpoint, STREAM, 10000, OPTIONS)
         try:
             subscribe(stream, forwarder, report)
         finally:

@@ -1,6 +1,7 @@
 """What a scenario found: checks that passed or failed, and one row of figures."""
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 
 
@@ -13,8 +14,12 @@ class Report:
     delivered: int = 0
     duplicates: int = 0
     lost: int = 0
+    # The longest time that a shard stood without an owner who could read it, in seconds, where somebody watched.
+    ownerless: float | None = None
     splits: int = 0
     merges: int = 0
+    # What else was done to the system under test and was seen to have hit it.
+    faults: Counter = field(default_factory=Counter)
     checks: list = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
@@ -23,19 +28,29 @@ class Report:
         self.checks.append((name, bool(passed)))
         print(f"  {'ok  ' if passed else 'FAIL'} {name}{': ' + details if details else ''}", flush=True)
 
-    def count(self, put: set, forwarder):
-        """Compares what was put with what came out: the law that nothing is lost, and nothing made up."""
-        out = set(forwarder.events)
-        lost, foreign = sorted(put - out), sorted(out - put)
-        self.put, self.delivered, self.lost = len(put), len(put & out), len(lost)
-        self.duplicates = forwarder.duplicates()
+    def count(self, put: set, *outs, dead_letters: int = 0):
+        """Compares what was put with what came out of each sink: the law that nothing is lost, and nothing made up.
+
+        `dead_letters` is how many there have to be, of what was broken when it was put.
+        """
+        events = [set(out.events) for out in outs]
+        everywhere, anywhere = set.intersection(*events), set.union(*events)
+        lost, foreign = sorted(put - everywhere), sorted(anywhere - put)
+        self.put, self.delivered, self.lost = len(put), len(put & everywhere), len(lost)
+        self.duplicates = sum(out.duplicates() for out in outs)
         self.check("everything put came out", put and not lost, f"{self.delivered} of {self.put}{some(lost)}")
         self.check("nothing else came out", not foreign, f"{len(foreign)} unknown{some(foreign)}")
-        dead = forwarder.dead_lettered()
-        self.check("nothing was dead-lettered", dead == 0, f"{dead} dead letters")
+        dead = sum(out.dead_lettered() for out in outs)
+        expected = "what was broken, and nothing else, was" if dead_letters else "nothing was"
+        self.check(f"{expected} dead-lettered", dead == dead_letters, f"{dead} dead letters")
 
     def failed(self) -> int:
         return sum(not passed for _, passed in self.checks)
+
+    def landed(self) -> str:
+        """The faults that landed, in words."""
+        all_of_them = {"splits": self.splits, "merges": self.merges, **self.faults}
+        return ", ".join(f"{fault} {count}" for fault, count in all_of_them.items() if count) or "-"
 
 
 def some(ids: list) -> str:
@@ -43,15 +58,19 @@ def some(ids: list) -> str:
 
 
 def print_table(reports: list):
-    columns = ("scenario", "put", "delivered", "duplicates", "lost", "splits", "merges", "seconds")
-    rows = [columns] + [
-        tuple(f"{value:.0f}" if isinstance(value, float) else str(value) for value in (getattr(one, name) for name in columns))
-        for one in reports
-    ]
-    widths = [max(len(row[index]) for row in rows) for index in range(len(columns))]
+    figures = ("put", "delivered", "duplicates", "lost", "ownerless", "seconds")
+    rows = [("scenario", *figures, "faults landed")]
+    rows += [(one.scenario, *(figure(getattr(one, name), name) for name in figures), one.landed()) for one in reports]
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
     print()
     for row in rows:
-        cells = [row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]
-        print("  ".join(cells))
+        cells = [cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:-1])]
+        print("  ".join([row[0].ljust(widths[0]), *cells, row[-1]]))
     checks = [passed for one in reports for _, passed in one.checks]
     print(f"\n{sum(checks)} passed, {len(checks) - sum(checks)} failed", flush=True)
+
+
+def figure(value, name: str) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.1f} s" if name == "ownerless" else f"{value:.0f}"

@@ -49,13 +49,13 @@ class Validator:
         return [f"{'.'.join(map(str, error.absolute_path))}: {error.message[:200]}" for error in found]
 
 
-def run(binary: str, place: Path, report):
+def run(suite, place: Path, report):
     files = sorted((REPOSITORY / "config" / "quickstart" / "records").glob("*.gz"))
     report.check("the quickstart has records", files, f"{len(files)} files")
     inputs, foreign = tests(place)
     report.check("the mappings have tests", inputs, f"{len(inputs)} inputs, and {foreign} that came as OCSF")
     for name, paths in (("the quickstart's records", files), ("the mappings' tests", inputs)):
-        count, problems, classes = validate(binary, paths)
+        count, problems, classes = validate(suite.binary, paths)
         report.check(f"{name}: all valid OCSF", count and not problems, summary(count, problems, classes))
     told = planted()
     report.check("the validator tells what is wrong", all(told.values()), f"{[name for name, is_told in told.items() if not is_told]}")

@@ -25,6 +25,7 @@ CREDENTIALS = {
     "AWS_DEFAULT_REGION": REGION,
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+HEC_TOKEN = "00000000-0000-4000-8000-0000000EXAMPLE"
 
 
 class Failure(Exception):
@@ -68,11 +69,12 @@ def stop_process(process: subprocess.Popen, seconds: float) -> int:
 
 
 @contextlib.contextmanager
-def kinesis_local(node: str, main: Path, directory: Path):
+def kinesis_local(suite, directory: Path):
     """A Kinesis that splits and merges as the service does. Gives its endpoint."""
+    main = suite.component("kinesis_local")
     plain, tls = free_ports(2)
     environment = {"KINESIS_MOCK_PLAIN_PORT": str(plain), "KINESIS_MOCK_TLS_PORT": str(tls), "LOG_LEVEL": "WARN"}
-    command = [node, "--require", str(Path(__file__).with_name("loopback.js")), str(main)]
+    command = [suite.components["node"], "--require", str(Path(__file__).with_name("loopback.js")), str(main)]
     with server("kinesis-local", command, environment, main.parent, directory, f"http://127.0.0.1:{plain}/healthcheck"):
         yield f"http://127.0.0.1:{plain}"
 

@@ -67,11 +67,11 @@ class Groups:
             self.put[one] = (class_uid, group, stream)
 
 
-def run(binary: str, directory, report: Report):
+def run(suite, directory, report: Report):
     """The scenario."""
     with moto(directory) as endpoint:
         groups = Groups(endpoint)
-        forwarder = Forwarder(binary, directory, endpoint, STREAM, RECORDS_MAX)
+        forwarder = Forwarder(suite.binary, directory, endpoint, STREAM, RECORDS_MAX)
         try:
             subscribe(groups, forwarder, report)
         finally:

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import importlib
 import os
 import shutil
 import signal
@@ -9,76 +10,81 @@ import sys
 import tempfile
 import time
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
 
-import fan_out
-import leases
-import resharding
-import schema
-import subscription
+import scenarios
 from report import Report, print_table
 from servers import Failure
 
-# The issue's bound for the whole suite, with room for the installation of its parts.
-SUITE_SECONDS = 720
+
+@dataclass(frozen=True)
+class Suite:
+    """What every scenario is given."""
+
+    binary: str
+    # Where the components are that `run` has installed, by name.
+    components: dict
+    seconds: int
+    seed: int | None
+
+    def component(self, name: str) -> Path:
+        return Path(self.components[name])
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--binary", required=True, type=Path)
-    parser.add_argument("--node", required=True)
-    parser.add_argument("--kinesis-local", required=True, type=Path)
-    parser.add_argument("--directory", required=True, type=Path)
+    parser = scenarios.parser()
+    parser.add_argument("--binary", required=True, type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--directory", required=True, type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--component", action="append", default=[], help=argparse.SUPPRESS)
     args = parser.parse_args()
     # Ended from outside, or stuck: the servers are stopped on the way out.
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGALRM):
         signal.signal(number, leave)
-    signal.alarm(SUITE_SECONDS)
     # What the machine's owner has set up for AWS or for a proxy is none of the suite's business.
     for variable in list(os.environ):
         if variable.startswith("AWS_") or variable.lower().endswith("_proxy"):
             del os.environ[variable]
     os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 
-    binary = str(args.binary.resolve())
+    components = dict(one.split("=", 1) for one in args.component)
+    suite = Suite(str(args.binary.resolve()), components, args.seconds, args.seed)
     args.directory.mkdir(parents=True, exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="run-", dir=args.directory.resolve()))
-    scenarios = [
-        ("resharding", lambda place, report: resharding.run(binary, args.node, args.kinesis_local, place, report)),
-        ("fan_out", lambda place, report: fan_out.run(binary, args.node, args.kinesis_local, place, report)),
-        ("leases", lambda place, report: leases.run(binary, args.node, args.kinesis_local, place, report)),
-        ("subscription", lambda place, report: subscription.run(binary, place, report)),
-        ("schema", lambda place, report: schema.run(binary, place, report)),
-    ]
-    reports = [play(name, scenario, directory / name) for name, scenario in scenarios]
+    reports = [play(suite, scenario, directory / scenario.name) for scenario in scenarios.chosen(args.names)]
     print_table(reports)
     failed = sum(report.failed() for report in reports)
-    if failed:
+    if failed or args.keep:
         print(f"logs, checkpoints and output are in {directory}", flush=True)
-        return 1
+        return 1 if failed else 0
     with contextlib.suppress(OSError):
         shutil.rmtree(directory)
     return 0
 
 
-def play(name: str, scenario, place: Path) -> Report:
+def play(suite: Suite, scenario: scenarios.Scenario, place: Path) -> Report:
     """One scenario. What ends it early is a failed check."""
-    print(f"\n{name}: {sys.modules[name].__doc__.splitlines()[0]}", flush=True)
-    report = Report(name)
+    module = importlib.import_module(scenario.name)
+    print(f"\n{scenario.name}: {module.__doc__.splitlines()[0]}", flush=True)
+    report = Report(scenario.name)
     place.mkdir()
+    # A longer soak is stuck later.
+    signal.alarm(scenario.seconds_max + suite.seconds)
     try:
-        scenario(place, report)
+        module.run(suite, place, report)
     except Failure as failure:
         report.check("the scenario came to its end", False, str(failure))
     except Exception:
         report.check("the scenario came to its end", False, "\n" + traceback.format_exc())
+    finally:
+        signal.alarm(0)
     report.seconds = time.monotonic() - report.began
     return report
 
 
 def leave(number: int, _frame):
     if number == signal.SIGALRM:
-        raise Failure(f"the suite took longer than {SUITE_SECONDS} s")
+        raise Failure("the scenario is stuck: it took longer than ever it should")
     sys.exit(128 + number)
 
 
