@@ -296,6 +296,6 @@ fn inflated(encoding: &[u8], bytes: &[u8]) -> io::Result<Vec<u8>> {
         _ => Box::new(bytes),
     };
     let most = u64::try_from(REQUEST_BYTES_MAX).expect("a size");
-    reader.by_ref().take(most).read_to_end(&mut plain)?;
+    io::copy(&mut reader.by_ref().take(most), &mut plain)?;
     Ok(plain)
 }
