@@ -6,7 +6,7 @@ use crate::delivery::{Batch, Delivery, Error, EventView, LaneSettings, Sink};
 use crate::sink::elastic::{Elastic, ElasticOptions};
 use crate::sink::file::{self, FileSink};
 use crate::sink::http::{HttpSink, HttpSinkOptions};
-use crate::sink::splunk_hec::{SplunkHec, SplunkHecOptions};
+use crate::sink::splunk_hec::{Canary, SplunkHec, SplunkHecOptions};
 use crate::sink::stdout::{StdoutOptions, StdoutSink};
 use crate::sink::sumo::{Sumo, SumoOptions};
 use crate::sink::{self, Format};
@@ -42,7 +42,7 @@ pub enum AnySink {
 impl SinkSettings {
     /// A Splunk HEC sink. Reads its secrets.
     pub fn splunk_hec(options: &SplunkHecOptions) -> Result<Self, sink::Error> {
-        let lane = options.lane.settings(SplunkHecOptions::LANE)?;
+        let lane = options.lane.settings(options.lane_defaults())?;
         Ok(Self::new(AnySink::SplunkHec(SplunkHec::new(options)?), lane, options.format))
     }
 
@@ -78,6 +78,29 @@ impl SinkSettings {
 
     fn new(sink: AnySink, lane: LaneSettings, format: Format) -> Self {
         Self { sink: Arc::new(sink), lane, format }
+    }
+}
+
+impl AnySink {
+    /// What is said of a sink that is ready: what it promises, where there is more to say.
+    #[must_use]
+    pub fn promise(&self) -> Option<String> {
+        match self {
+            Self::SplunkHec(sink) => Some(sink.promise()),
+            Self::Elastic(_) | Self::Sumo(_) | Self::Http(_) | Self::File(_) | Self::Stdout(_) => None,
+        }
+    }
+
+    /// Sends a marked event and says how it is found; `None` for a kind of sink that has no such thing.
+    ///
+    /// # Errors
+    ///
+    /// Where it was not delivered.
+    pub async fn canaries(&self) -> Option<Result<Vec<Canary>, Error>> {
+        match self {
+            Self::SplunkHec(sink) => Some(sink.canaries().await),
+            Self::Elastic(_) | Self::Sumo(_) | Self::Http(_) | Self::File(_) | Self::Stdout(_) => None,
+        }
     }
 }
 
