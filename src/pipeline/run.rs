@@ -11,6 +11,7 @@ use super::dead_letters::DeadLetterFile;
 use super::duplicates::Duplicates;
 use super::settings::{Settings, SourceSettings};
 use super::summary::{SinkSummary, Summary, Tally};
+use super::tasks::Spawned;
 use super::worker::{Shared, Worker};
 use crate::budget::Budget;
 use crate::delivery::{self, Lane};
@@ -98,6 +99,7 @@ impl House {
                 name: Arc::clone(name),
                 sink: Arc::clone(&settings_of_sink.sink),
                 dead_letters: Arc::clone(&dead_letters),
+                tasks: Spawned,
                 queue,
                 settings: settings_of_sink.lane.clone(),
                 budget: budget.clone(),

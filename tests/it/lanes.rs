@@ -7,7 +7,9 @@ use std::time::Duration;
 use serde_json::json;
 use siemline::ack::Receipt;
 use siemline::budget::Budget;
-use siemline::delivery::{DeadLetter, DeadLetters, Lane, LaneDefaults, LaneOptions, Ledger, Parcel, Sink, What, run};
+use siemline::delivery::{
+    DeadLetter, DeadLetters, Here, Lane, LaneDefaults, LaneOptions, Ledger, Parcel, Sink, What, run,
+};
 use siemline::metric::{EventMeter, LaneMeter};
 use siemline::sink::elastic::{Elastic, ElasticOptions};
 use siemline::sink::splunk_hec::{SplunkHec, SplunkHecOptions};
@@ -55,6 +57,7 @@ async fn deliver(sink: impl Sink, defaults: LaneDefaults) -> (BTreeSet<String>, 
         name: Arc::from("sink"),
         sink,
         dead_letters: Arc::clone(&dead_letters),
+        tasks: Here,
         queue,
         settings: options.settings(defaults).unwrap(),
         budget: Budget::new(64 << 20),

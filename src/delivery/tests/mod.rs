@@ -2,5 +2,8 @@
 
 mod judging;
 mod lanes;
+mod oversize;
 mod pieces;
+mod rates;
 mod simulation;
+mod windows;
