@@ -100,7 +100,7 @@ impl Rig {
         Self::build(options, Duration::ZERO, bytes_max, |_, _| accept())
     }
 
-    fn burying(
+    pub fn burying(
         options: &LaneOptions,
         burial: Duration,
         answer: impl Fn(usize, &[u64]) -> (Duration, Answer) + Send + Sync + 'static,
@@ -197,7 +197,7 @@ pub(super) fn accept() -> (Duration, Answer) {
 }
 
 /// Answers entry by entry.
-fn each(numbers: &[u64], verdict: impl Fn(u64) -> Verdict) -> (Duration, Answer) {
+pub(super) fn each(numbers: &[u64], verdict: impl Fn(u64) -> Verdict) -> (Duration, Answer) {
     let verdicts = Verdicts::Each(numbers.iter().map(|number| verdict(*number)).collect());
     at_once(Ok(Delivery { verdicts, slow_down: None }))
 }

@@ -6,4 +6,5 @@ mod oversize;
 mod pieces;
 mod rates;
 mod simulation;
+mod standstill;
 mod windows;
