@@ -36,8 +36,8 @@ pub struct LaneOptions {
     /// once. The dead letter is the event as it was read. Default: `trim`.
     pub oversize: Oversize,
     /// The most requests that are under way to this destination at once. The lane finds the right number up to this one by
-    /// itself: it begins with one, grows while answers come as fast as ever, shrinks by a quarter where they take more than
-    /// twice as long as usual for batches of their size, by half where the destination throttles (429, 503) or fails, and
+    /// itself: it begins with one, grows while answers come as fast as ever, shrinks by an eighth where they take more than
+    /// 1.5 times as long as usual for batches of their size, by half where the destination throttles (429, 503) or fails, and
     /// goes back to one while it accepts nothing. Default: the sink's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_in_flight_max: Option<u32>,
