@@ -15,6 +15,7 @@ mod elastic;
 mod events;
 mod fakes;
 mod house;
+mod http;
 mod kinesis;
 mod lanes;
 mod leases;

@@ -10,5 +10,6 @@ pub mod hec;
 pub mod http;
 pub mod kinesis;
 pub mod plan;
+pub mod proxy;
 pub mod stream;
 pub mod sts;
