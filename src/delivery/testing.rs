@@ -294,8 +294,13 @@ pub(crate) fn error(disposition: Disposition, code: &'static str) -> Error {
     Error { disposition, code: code.into(), words: format!("as planned: {code}") }
 }
 
+#[derive(serde::Deserialize)]
+struct Numbered {
+    n: u64,
+}
+
 fn number_in(frame: &[u8]) -> u64 {
     let text = std::str::from_utf8(frame).unwrap();
-    let document: serde_json::Value = serde_json::from_str(text).unwrap_or_else(|_| panic!("a broken frame: {text:?}"));
-    document["n"].as_u64().unwrap_or_else(|| panic!("no number in {text:?}"))
+    let numbered: Numbered = serde_json::from_str(text).unwrap_or_else(|_| panic!("a broken frame: {text:?}"));
+    numbered.n
 }

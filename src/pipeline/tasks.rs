@@ -38,3 +38,38 @@ impl Tasks for Spawned {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    /// Guards that a request which nobody waits for any more ends, and lets go what it holds.
+    #[tokio::test]
+    async fn a_request_ends_with_who_waits_for_it() {
+        let held = Arc::new(());
+        let (let_go, gone) = oneshot::channel::<()>();
+        let request = {
+            let held = Arc::clone(&held);
+            async move {
+                let _held = (held, let_go);
+                std::future::pending::<()>().await;
+            }
+        };
+        drop(Spawned.run(request));
+        gone.await.unwrap_err();
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
+
+    /// Guards that what a request returns comes back, and that its panic is the lane's.
+    #[tokio::test]
+    async fn a_request_returns_or_panics_to_who_waits() {
+        assert_eq!(Spawned.run(async { 7 }).await, 7);
+        let waiting =
+            tokio::spawn(async { Spawned.run(async { assert!(std::hint::black_box(false), "as planned") }).await });
+        assert!(waiting.await.unwrap_err().is_panic());
+    }
+}
