@@ -33,6 +33,7 @@ fn answer(path: &str, body: &[u8]) -> String {
 }
 
 /// Serves one connection until it is closed.
+#[expect(clippy::disallowed_methods, reason = "it is bounded, by `take`")]
 fn serve(stream: TcpStream, answer: Answer) {
     let mut out = stream.try_clone().expect("a socket has two ends");
     let mut reader = BufReader::new(stream);
