@@ -10,6 +10,7 @@ use crate::envelope::Limits;
 use crate::normalize::redact::RedactOptions;
 use crate::pipeline::{AccountsOptions, DeadLetterFileOptions, DeduplicateOptions, PipelineOptions};
 use crate::route::RouteOptions;
+use crate::telemetry::admin::AdminOptions;
 use crate::unit::Size;
 use crate::{sink, source};
 
@@ -37,6 +38,8 @@ pub struct Options {
     pub normalize: NormalizeOptions,
     /// What the process says about itself, on standard error.
     pub log: LogOptions,
+    /// Health, readiness, metrics and status over HTTP.
+    pub admin: AdminOptions,
 }
 
 /// Where records come from.

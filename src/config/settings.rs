@@ -117,6 +117,7 @@ impl Resolver<'_> {
             dead_letters: options.dead_letter.file,
             options: options.pipeline,
             limits: options.normalize.limits(),
+            admin: options.admin,
         };
         Ok(Settings { pipeline, normalize: options.normalize, log: options.log })
     }

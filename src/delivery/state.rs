@@ -15,7 +15,7 @@ use super::watch::{Held, Watch};
 use super::{DeadReason, Delivery, Disposition, Error, LaneSettings, Oversize, Parcel, Reason, Schedule, Sink};
 use crate::ack::Outcome;
 use crate::budget::Budget;
-use crate::metric::LaneState;
+use crate::metric::{Hindrance, LaneState};
 
 /// The most loads that wait on their own schedule before no more parcels are taken.
 const LATER_LOADS_MAX: usize = 64;
@@ -324,11 +324,15 @@ impl State {
         let is_unreachable = matches!(&answer, Err(error) if error.is_retry());
         let Judgement { fates, next, slow_down } = judge(asked, answer, &mut self.streak, &self.settings);
         self.mind_pause(load.is_probe, &next, is_unreachable, now);
+        self.note_condition(&next, load.history.last_ms);
         let accepted_before = self.accepted;
         let again = self.settle(load, fates);
         if self.accepted > accepted_before {
             self.pace.succeeded();
             self.watch.accepted(now);
+            if self.pause.is_none() {
+                self.meters.lane.works();
+            }
         }
         let again_count = again.as_ref().map_or(0, |load| load.entries.len());
         if let Some(ticket) = ticket {
@@ -454,8 +458,23 @@ impl State {
                 } else if !is_unreachable && !self.streak.is_full(&self.settings) {
                     self.pause = None;
                     self.watch.goes_on();
+                    self.meters.lane.works();
                 }
             }
+        }
+    }
+
+    /// Takes note, for whoever asks how the lane gets on, of an answer to what was sent at this time.
+    fn note_condition(&self, next: &Next, sent_ms: i64) {
+        let hindrance = |why: &Reason| Hindrance {
+            code: why.code.clone().into_owned(),
+            words: why.words.clone(),
+            since_ms: sent_ms,
+        };
+        match next {
+            Next::Pause { why, .. } => self.meters.lane.pauses(hindrance(why)),
+            Next::Wait { why, .. } => self.meters.lane.fails(hindrance(why)),
+            Next::Go | Next::Rest | Next::Smaller | Next::Later { .. } | Next::Halves => {}
         }
     }
 }

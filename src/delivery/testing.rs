@@ -40,6 +40,7 @@ pub(crate) fn block_of(
             data: Bytes::from(text),
             position: Position::new(Arc::clone(&shard), Sequence::from(*number)),
             arrival_ms: None,
+            let_go: None,
         });
         rows.push(Row {
             record: u32::try_from(at).unwrap(),

@@ -9,6 +9,7 @@
     reason = "a test that meets what it does not expect has failed; clippy knows this of test functions only"
 )]
 
+mod admin;
 mod cli;
 mod crash;
 mod elastic;
