@@ -115,6 +115,20 @@ metrics! {
     LaneSplits = Counter "siemline_lane_splits_total" ["sink"];
     /// Bytes of encoded batches before compression, each sending counted.
     LaneBytes = Counter "siemline_lane_bytes_total" ["sink"];
+    /// Entries made smaller because they were too large, each time counted.
+    LaneTrimmed = Counter "siemline_lane_trimmed_total" ["sink"];
+    /// Entries that went to the dead letters because they are too large.
+    LaneOversize = Counter "siemline_lane_oversize_total" ["sink"];
+    /// Requests under way.
+    LaneRequestsInFlight = Gauge "siemline_lane_requests_in_flight" ["sink"];
+    /// How many requests there may be under way, as the lane has found out, up to `requests_in_flight_max`.
+    LaneWindow = Gauge "siemline_lane_window" ["sink"];
+    /// What a request takes until its answer is read, smoothed.
+    LaneLatency = Gauge "siemline_lane_latency_seconds" ["sink"];
+    /// Times nothing was delivered or dead-lettered for `stalled_after`, although there was something.
+    LaneStalls = Counter "siemline_lane_stalls_total" ["sink"];
+    /// How long nothing has been delivered or dead-lettered, and why; 0 with the reason `moving` where a lane moves.
+    LaneStandstill = Gauge "siemline_lane_standstill_seconds" ["sink", "reason"];
     /// Times the lane paused because nothing would get through until somebody mends something.
     LanePauses = Counter "siemline_lane_pauses_total" ["sink"];
     /// 1 while the lane is paused.

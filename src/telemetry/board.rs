@@ -190,6 +190,7 @@ fn lane(meter: &LaneMeter) -> LaneStatus {
     let (delivered, duplicates) = (meter.delivered.get(), meter.duplicates.get());
     let (dead_lettered, abandoned) = (meter.dead_lettered.get(), meter.abandoned.get());
     let entries = meter.entries.get();
+    let state = meter.state();
     LaneStatus {
         condition: condition.to_owned(),
         hindrance: hindrance.map(Into::into),
@@ -205,6 +206,15 @@ fn lane(meter: &LaneMeter) -> LaneStatus {
         splits: meter.splits.get(),
         pauses: meter.pauses.get(),
         bytes: meter.bytes.get(),
+        trimmed: meter.trimmed.get(),
+        oversize: meter.oversize.get(),
+        requests_in_flight: state.in_flight,
+        window: state.window,
+        latency_ms: state.latency_ms,
+        stalls: meter.stalls.get(),
+        is_stalled: state.is_stalled,
+        reason: state.reason.word().to_owned(),
+        still_since_ms: state.since_ms,
     }
 }
 

@@ -55,6 +55,24 @@ fn tell(metric: Metric, status: &Status, out: &mut Samples<'_>) {
         Metric::LaneFailures => out.lanes(status, |lane| lane.failures),
         Metric::LaneSplits => out.lanes(status, |lane| lane.splits),
         Metric::LaneBytes => out.lanes(status, |lane| lane.bytes),
+        Metric::LaneTrimmed => out.lanes(status, |lane| lane.trimmed),
+        Metric::LaneOversize => out.lanes(status, |lane| lane.oversize),
+        Metric::LaneRequestsInFlight => out.lanes(status, |lane| lane.requests_in_flight.into()),
+        Metric::LaneWindow => out.lanes(status, |lane| lane.window.into()),
+        Metric::LaneLatency => {
+            for (name, lane) in &status.lanes {
+                if let Some(latency_ms) = lane.latency_ms {
+                    out.put(&[name], seconds(latency_ms));
+                }
+            }
+        }
+        Metric::LaneStalls => out.lanes(status, |lane| lane.stalls),
+        Metric::LaneStandstill => {
+            for (name, lane) in &status.lanes {
+                let still_ms = lane.still_since_ms.map_or(0, |since_ms| status.now_ms.saturating_sub(since_ms).max(0));
+                out.put(&[name, &lane.reason], Seconds(still_ms));
+            }
+        }
         Metric::LanePauses => out.lanes(status, |lane| lane.pauses),
         Metric::LanePaused => out.lanes(status, |lane| u64::from(lane.condition == "paused")),
         Metric::LaneFailing => out.lanes(status, |lane| u64::from(lane.condition == "failing")),
