@@ -60,6 +60,10 @@ pub struct SinkOptions {
     pub splunk_hec: BTreeMap<String, sink::splunk_hec::SplunkHecOptions>,
     /// Elasticsearch or OpenSearch.
     pub elastic: BTreeMap<String, sink::elastic::ElasticOptions>,
+    /// Sumo Logic.
+    pub sumo: BTreeMap<String, sink::sumo::SumoOptions>,
+    /// Any HTTP endpoint that takes NDJSON or JSON arrays.
+    pub http: BTreeMap<String, sink::http::HttpSinkOptions>,
     /// NDJSON files.
     pub file: BTreeMap<String, sink::file::FileOptions>,
     /// Standard output.

@@ -153,6 +153,14 @@ impl Resolver<'_> {
             let sink = SinkSettings::elastic(&options).map_err(|error| self.in_sink("elastic", &name, &error))?;
             sinks.push((name.into(), sink));
         }
+        for (name, options) in options.sumo {
+            let sink = SinkSettings::sumo(&options).map_err(|error| self.in_sink("sumo", &name, &error))?;
+            sinks.push((name.into(), sink));
+        }
+        for (name, options) in options.http {
+            let sink = SinkSettings::http(&options).map_err(|error| self.in_sink("http", &name, &error))?;
+            sinks.push((name.into(), sink));
+        }
         for (name, options) in options.file {
             let sink = SinkSettings::file(&options).map_err(|error| self.in_sink("file", &name, &error))?;
             sinks.push((name.into(), sink));

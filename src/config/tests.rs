@@ -52,7 +52,15 @@ fn the_example_is_read() {
         }
     }
     // What is required has no default to show.
+    let directory = tempfile::tempdir().unwrap();
+    let url = directory.path().join("url");
+    std::fs::write(&url, "http://localhost:1").unwrap();
     let text = text
+        .replace("[sink.sumo.example]", &format!("[sink.sumo.e]\nurl = {{ file = '{}' }}", url.display()))
+        .replace("[sink.sumo.example.", "[sink.sumo.e.")
+        .replace("[sink.http.example]", "[sink.http.f]\nurl = 'http://localhost:1'")
+        .replace("[sink.http.example.", "[sink.http.f.")
+        .replace("[sink.http.f.verify_body]", "[sink.http.f.verify_body]\npointer = '/failed'\nequals = 0")
         .replace("[source.kinesis.example]", "[source.kinesis.example]\nstream = 's'")
         .replace("[source.file.example]", "[source.file.example2]\npaths = ['-']")
         .replace(

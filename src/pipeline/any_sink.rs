@@ -5,8 +5,10 @@ use std::sync::Arc;
 use crate::delivery::{Batch, Delivery, Error, EventView, LaneSettings, Sink};
 use crate::sink::elastic::{Elastic, ElasticOptions};
 use crate::sink::file::{self, FileSink};
+use crate::sink::http::{HttpSink, HttpSinkOptions};
 use crate::sink::splunk_hec::{SplunkHec, SplunkHecOptions};
 use crate::sink::stdout::{StdoutOptions, StdoutSink};
+use crate::sink::sumo::{Sumo, SumoOptions};
 use crate::sink::{self, Format};
 
 /// A sink that is ready to be given a lane.
@@ -27,6 +29,10 @@ pub enum AnySink {
     SplunkHec(SplunkHec),
     /// Elasticsearch or OpenSearch.
     Elastic(Elastic),
+    /// Sumo Logic.
+    Sumo(Sumo),
+    /// Any HTTP endpoint.
+    Http(HttpSink),
     /// NDJSON files.
     File(FileSink),
     /// Standard output.
@@ -44,6 +50,18 @@ impl SinkSettings {
     pub fn elastic(options: &ElasticOptions) -> Result<Self, sink::Error> {
         let lane = options.lane.settings(ElasticOptions::LANE)?;
         Ok(Self::new(AnySink::Elastic(Elastic::new(options)?), lane, options.format))
+    }
+
+    /// A Sumo Logic sink. Reads its secrets.
+    pub fn sumo(options: &SumoOptions) -> Result<Self, sink::Error> {
+        let lane = options.lane.settings(SumoOptions::LANE)?;
+        Ok(Self::new(AnySink::Sumo(Sumo::new(options)?), lane, options.format))
+    }
+
+    /// An HTTP sink. Reads its secrets.
+    pub fn http(options: &HttpSinkOptions) -> Result<Self, sink::Error> {
+        let lane = options.lane.settings(HttpSinkOptions::LANE)?;
+        Ok(Self::new(AnySink::Http(HttpSink::new(options)?), lane, options.format))
     }
 
     /// A file sink.
@@ -68,6 +86,8 @@ impl Sink for AnySink {
         match self {
             Self::SplunkHec(sink) => sink.encode(event, out),
             Self::Elastic(sink) => sink.encode(event, out),
+            Self::Sumo(sink) => sink.encode(event, out),
+            Self::Http(sink) => sink.encode(event, out),
             Self::File(sink) => sink.encode(event, out),
             Self::Stdout(sink) => sink.encode(event, out),
         }
@@ -77,6 +97,8 @@ impl Sink for AnySink {
         match self {
             Self::SplunkHec(sink) => sink.bucket(event, out),
             Self::Elastic(sink) => sink.bucket(event, out),
+            Self::Sumo(sink) => sink.bucket(event, out),
+            Self::Http(sink) => sink.bucket(event, out),
             Self::File(sink) => sink.bucket(event, out),
             Self::Stdout(sink) => sink.bucket(event, out),
         }
@@ -86,6 +108,8 @@ impl Sink for AnySink {
         match self {
             Self::SplunkHec(sink) => sink.send(batch).await,
             Self::Elastic(sink) => sink.send(batch).await,
+            Self::Sumo(sink) => sink.send(batch).await,
+            Self::Http(sink) => sink.send(batch).await,
             Self::File(sink) => sink.send(batch).await,
             Self::Stdout(sink) => sink.send(batch).await,
         }
@@ -95,6 +119,8 @@ impl Sink for AnySink {
         match self {
             Self::SplunkHec(sink) => sink.check().await,
             Self::Elastic(sink) => sink.check().await,
+            Self::Sumo(sink) => sink.check().await,
+            Self::Http(sink) => sink.check().await,
             Self::File(sink) => sink.check().await,
             Self::Stdout(sink) => sink.check().await,
         }

@@ -32,7 +32,7 @@ BURST_RECORDS = 40
 # Of one call, so that a shard yields at most 20 records a second, and a burst is a lag for a while.
 RECORDS_MAX = 4
 
-SETTLE_SECONDS = 300
+SETTLE_SECONDS = 600
 ATTEMPTS_MAX = 5
 
 # How long something may take to hit, on a machine that is busy with other things.
@@ -186,6 +186,8 @@ class Soak:
         for copy in others:
             copy.start()
         self.producer.putting.start()
+        readers = min(SHARDS, len(self.copies.copies))
+        wait_until("the copies to share", FIRST_EVENT_SECONDS, lambda: len(self.table.owners()) >= readers)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             self.make(self.plan.next())

@@ -77,6 +77,7 @@ struct StoredShard {
 }
 
 /// One worker with its readers.
+#[expect(clippy::struct_excessive_bools, reason = "each is a trouble of its own, and they come together")]
 struct Being {
     worker: Worker,
     id: Arc<str>,

@@ -8,6 +8,7 @@ mod iam;
 mod memory;
 mod mistakes;
 mod normalize;
+mod recipes;
 mod signals;
 mod stats;
 
