@@ -3,9 +3,13 @@
 //! Two sums must hold at any moment (law 1 of the house). Per event: `read = delivered + filtered + dead-lettered + in
 //! flight + to be read again`. Per entry (an event at one sink) the same, kept by each lane in its [`LaneMeter`].
 
+mod kafka;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use kafka::{KafkaMeter, KafkaState};
 
 /// A number that only grows.
 #[derive(Debug, Default)]

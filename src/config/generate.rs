@@ -127,8 +127,10 @@ fn collect(root: &Value, table: &Value, path: &str, sections: &mut Vec<Section>)
         let target = resolve(root, property);
         let inner = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
         let members = target.get("additionalProperties").filter(|members| members.is_object());
+        let members =
+            members.map(|members| resolve(root, members)).filter(|members| members.get("properties").is_some());
         if let Some(members) = members {
-            below.push((inner(&format!("{name}.<name>")), resolve(root, members)));
+            below.push((inner(&format!("{name}.<name>")), members));
         } else if target.get("properties").is_some() && !is_secret(target) {
             below.push((inner(name), target));
         } else {
@@ -194,6 +196,7 @@ fn kind(root: &Value, property: &Value) -> String {
         }
         "string" => "text".to_owned(),
         "integer" => "whole number".to_owned(),
+        "object" => "table".to_owned(),
         other => other.to_owned(),
     }
 }

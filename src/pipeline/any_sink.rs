@@ -5,6 +5,8 @@ use std::sync::Arc;
 use crate::delivery::{Batch, Delivery, Error, EventView, LaneSettings, Sink};
 use crate::sink::elastic::{Elastic, ElasticOptions};
 use crate::sink::file::{self, FileSink};
+use crate::sink::firehose::{Firehose, FirehoseOptions};
+use crate::sink::kafka::{Kafka, KafkaOptions};
 use crate::sink::splunk_hec::{SplunkHec, SplunkHecOptions};
 use crate::sink::stdout::{StdoutOptions, StdoutSink};
 use crate::sink::{self, Format};
@@ -27,6 +29,10 @@ pub enum AnySink {
     SplunkHec(SplunkHec),
     /// Elasticsearch or OpenSearch.
     Elastic(Elastic),
+    /// Kafka.
+    Kafka(Box<Kafka>),
+    /// Amazon Data Firehose.
+    Firehose(Box<Firehose>),
     /// NDJSON files.
     File(FileSink),
     /// Standard output.
@@ -44,6 +50,18 @@ impl SinkSettings {
     pub fn elastic(options: &ElasticOptions) -> Result<Self, sink::Error> {
         let lane = options.lane.settings(ElasticOptions::LANE)?;
         Ok(Self::new(AnySink::Elastic(Elastic::new(options)?), lane, options.format))
+    }
+
+    /// A Kafka sink. Reads its secrets.
+    pub fn kafka(options: &KafkaOptions) -> Result<Self, sink::Error> {
+        let lane = options.lane.settings(KafkaOptions::LANE)?;
+        Ok(Self::new(AnySink::Kafka(Box::new(Kafka::new(options)?)), lane, options.format))
+    }
+
+    /// A Firehose sink.
+    pub fn firehose(options: &FirehoseOptions) -> Result<Self, sink::Error> {
+        let lane = options.lane.settings(options.lane_defaults())?;
+        Ok(Self::new(AnySink::Firehose(Box::new(Firehose::new(options)?)), lane, options.format))
     }
 
     /// A file sink.
@@ -68,6 +86,8 @@ impl Sink for AnySink {
         match self {
             Self::SplunkHec(sink) => sink.encode(event, out),
             Self::Elastic(sink) => sink.encode(event, out),
+            Self::Kafka(sink) => sink.encode(event, out),
+            Self::Firehose(sink) => sink.encode(event, out),
             Self::File(sink) => sink.encode(event, out),
             Self::Stdout(sink) => sink.encode(event, out),
         }
@@ -77,6 +97,8 @@ impl Sink for AnySink {
         match self {
             Self::SplunkHec(sink) => sink.bucket(event, out),
             Self::Elastic(sink) => sink.bucket(event, out),
+            Self::Kafka(sink) => sink.bucket(event, out),
+            Self::Firehose(sink) => sink.bucket(event, out),
             Self::File(sink) => sink.bucket(event, out),
             Self::Stdout(sink) => sink.bucket(event, out),
         }
@@ -86,6 +108,8 @@ impl Sink for AnySink {
         match self {
             Self::SplunkHec(sink) => sink.send(batch).await,
             Self::Elastic(sink) => sink.send(batch).await,
+            Self::Kafka(sink) => sink.send(batch).await,
+            Self::Firehose(sink) => sink.send(batch).await,
             Self::File(sink) => sink.send(batch).await,
             Self::Stdout(sink) => sink.send(batch).await,
         }
@@ -95,6 +119,8 @@ impl Sink for AnySink {
         match self {
             Self::SplunkHec(sink) => sink.check().await,
             Self::Elastic(sink) => sink.check().await,
+            Self::Kafka(sink) => sink.check().await,
+            Self::Firehose(sink) => sink.check().await,
             Self::File(sink) => sink.check().await,
             Self::Stdout(sink) => sink.check().await,
         }

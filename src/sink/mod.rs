@@ -6,7 +6,9 @@
 
 pub mod elastic;
 pub mod file;
+pub mod firehose;
 mod format;
+pub mod kafka;
 #[cfg(test)]
 mod sample;
 pub mod splunk_hec;

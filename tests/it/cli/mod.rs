@@ -7,6 +7,7 @@ mod hostile;
 mod memory;
 mod mistakes;
 mod normalize;
+mod recipes;
 mod signals;
 mod stats;
 
