@@ -1,4 +1,7 @@
-//! The one place for AWS credentials, region, endpoints and retry mode. Floor 5.
+//! The one place for AWS credentials, region, endpoints and retry mode, and for what is to be allowed ([`permission`]).
+//! Floor 5.
+
+pub mod permission;
 
 use std::time::Duration;
 

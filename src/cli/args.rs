@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 
+use super::iam;
 use crate::config::NormalizeOptions;
 
 /// Reads AWS security records, makes OCSF of them, and delivers them to your SIEM without losing one.
@@ -85,11 +86,20 @@ pub enum Command {
         #[arg(long)]
         yes: bool,
     },
-    /// Print the IAM policies that the Kinesis sources of a configuration need, and nothing more.
+    /// Print the IAM policies that a configuration needs, and nothing more: one for the process, and one for each role that
+    /// it assumes.
+    ///
+    /// Where the configuration leaves a region or an account open, `*` stands in the ARNs, and standard error says so.
     Iam {
         /// The configuration file.
         #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
+        /// The region where the process runs, for what the configuration names without one.
+        #[arg(long, value_parser = iam::region)]
+        region: Option<String>,
+        /// The account of the process, for what the configuration names without one, and for who may assume its roles.
+        #[arg(long, value_parser = iam::account)]
+        account: Option<String>,
     },
     /// Prepare a destination.
     #[command(subcommand)]

@@ -5,6 +5,7 @@
 
 mod args;
 mod check;
+mod iam;
 mod normalize;
 mod progress;
 mod run;
@@ -44,7 +45,7 @@ pub fn main() -> ExitCode {
         Command::Test { mappings, coverage } => selftest::test(&mappings, coverage),
         Command::Status { config, json } => status::status(&config, json),
         Command::Reset { source, config, to, dry_run, yes } => status::reset(&config, &source, &to, dry_run, yes),
-        Command::Iam { config } => status::iam(&config),
+        Command::Iam { config, region, account } => iam::iam(&config, region.as_deref(), account.as_deref()),
         Command::Setup(Setup::Elastic { config, sink, dry_run, opensearch }) => {
             setup::elastic(&config, sink.as_deref(), dry_run, opensearch)
         }

@@ -1,4 +1,4 @@
-//! `status`: where the sources stand. `reset`: begin somewhere else. `iam`: what they must be allowed.
+//! `status`: where the sources stand. `reset`: begin somewhere else.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::{End, runtime};
 use crate::config;
 use crate::lease::Checkpoint;
 use crate::source::kinesis::{
-    KinesisOptions, Reset, ShardStanding, StartAt, Step, StreamStanding, plan_reset, policies, standing,
+    KinesisOptions, Reset, ShardStanding, StartAt, Step, StreamStanding, plan_reset, standing,
 };
 
 /// Prints leases, owners, lag, headroom and checkpoints of all Kinesis sources.
@@ -60,18 +60,6 @@ pub fn reset(path: &Path, source: &str, to: &str, dry_run: bool, yes: bool) -> R
         }
         Ok(0)
     })
-}
-
-/// Prints the policies that the sources need.
-pub fn iam(path: &Path) -> Result<u8, End> {
-    let documents = sources(path)?.into_iter().flat_map(|(name, options)| {
-        let policies = policies(&name, &options);
-        policies
-            .into_iter()
-            .map(move |policy| json!({ "source": name, "for": policy.holder, "policy": policy.document }))
-    });
-    println!("{:#}", Value::Array(documents.collect()));
-    Ok(0)
 }
 
 fn sources(path: &Path) -> Result<Vec<(String, KinesisOptions)>, End> {

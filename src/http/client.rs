@@ -1,61 +1,82 @@
 //! The client.
 
-use std::error::Error as _;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use reqwest::header::RETRY_AFTER;
-use reqwest::{Certificate, Method, RequestBuilder, Response, Url, redirect};
+use reqwest::dns::Resolve;
+use reqwest::header::{COOKIE, RETRY_AFTER};
+use reqwest::{Method, RequestBuilder, Response, Url};
 
 use super::answer::{Answer, retry_after};
+use super::build::build;
+use super::cookies::Cookies;
+use super::failure::failure;
+use super::names::SystemNames;
 use super::{Error, HttpOptions};
-use crate::delivery::{self, Disposition};
-
-/// Idle connections are closed before the usual load balancer closes them (60 s), so that a request does not run into
-/// a connection that is just being taken away.
-const POOL_IDLE: Duration = Duration::from_secs(50);
+use crate::delivery;
 
 /// How long a question may take: what `check` and `setup` ask. Batches are bounded by the lane's `request_timeout`.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Speaks HTTP/1.1 and HTTP/2 over connections that are used again. Cheap to clone.
+/// Speaks HTTP/1.1 and HTTP/2 over connections that are used again until they are `connection_age_max` old. Cheap to clone;
+/// clones share connections and cookies.
 #[derive(Clone, Debug)]
 pub struct Client {
-    inner: reqwest::Client,
-    response_bytes_max: usize,
+    shared: Arc<Shared>,
+    /// `None` where cookies are not kept.
+    cookies: Option<Arc<Cookies>>,
+}
+
+struct Shared {
+    options: HttpOptions,
+    names: Arc<dyn Resolve>,
+    current: Mutex<Current>,
+}
+
+/// The connections in use.
+struct Current {
+    client: reqwest::Client,
+    since: Instant,
 }
 
 impl Client {
-    /// A client after these options. Reads the CA file and the system's certificates.
+    /// A client after these options. Reads the files and secrets that they name, and the system's certificates; connects to
+    /// nothing.
     pub fn new(options: &HttpOptions) -> Result<Self, Error> {
-        // The second and later calls of one process find the provider installed, which is what is wanted.
-        let _installed_before = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("siemline/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(options.connect_timeout.0)
-            .pool_idle_timeout(POOL_IDLE)
-            .redirect(redirect::Policy::none())
-            .referer(false);
-        if let Some(path) = &options.ca_file {
-            let pem = std::fs::read(path).map_err(|error| Error::CaFile { path: path.clone(), error })?;
-            let certificates = Certificate::from_pem_bundle(&pem).unwrap_or_default();
-            if certificates.is_empty() {
-                return Err(Error::Certificates(path.clone()));
-            }
-            builder = builder.tls_certs_merge(certificates);
-        }
-        let inner = builder.build().map_err(|error| Error::Tls(chain(error)))?;
-        Ok(Self { inner, response_bytes_max: options.response_bytes_max.bytes() })
+        Self::with_names(options, Arc::new(SystemNames))
+    }
+
+    /// The same, with names resolved in another way.
+    pub(super) fn with_names(options: &HttpOptions, names: Arc<dyn Resolve>) -> Result<Self, Error> {
+        let current = Current { client: build(options, &names)?, since: Instant::now() };
+        let shared = Shared { options: options.clone(), names, current: Mutex::new(current) };
+        Ok(Self { shared: Arc::new(shared), cookies: None })
+    }
+
+    /// The same client, which gives cookies back to the server that set them: a load balancer then keeps it at one node.
+    #[must_use]
+    pub fn keeping_cookies(self) -> Self {
+        Self { cookies: Some(Arc::default()), ..self }
     }
 
     /// Begins the POST of a batch. The caller bounds it in time: the lane's `request_timeout`.
     pub fn post(&self, url: &Url) -> RequestBuilder {
-        self.inner.request(Method::POST, url.clone())
+        self.request(Method::POST, url)
+    }
+
+    /// Begins the request of a batch in another method. The caller bounds it in time.
+    pub fn request(&self, method: Method, url: &Url) -> RequestBuilder {
+        let request = self.shared.client(Instant::now()).request(method, url.clone());
+        match self.cookies.as_ref().and_then(|cookies| cookies.header(url)) {
+            Some(cookies) => request.header(COOKIE, cookies),
+            None => request,
+        }
     }
 
     /// Begins a question: a small request that has to be answered within 20 s.
     pub fn question(&self, method: Method, url: &Url) -> RequestBuilder {
-        self.inner.request(method, url.clone()).timeout(QUESTION_TIMEOUT)
+        self.request(method, url).timeout(QUESTION_TIMEOUT)
     }
 
     /// Sends a request once and reads the answer, up to `response_bytes_max`. Dropping it midway closes the connection; the
@@ -63,11 +84,15 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Where no whole answer came: `connect`, `timeout`, `cut`, `network`, all of them to be retried, and `request` for
-    /// a request that cannot be written, which pauses.
+    /// Where no whole answer came: `connect`, `dns`, `timeout`, `cut`, `network`, all of them to be retried; `tls` and
+    /// `proxy`, which pause where a person has to mend something; and `request` for a request that cannot be written, which
+    /// pauses.
     pub async fn answer(&self, request: RequestBuilder) -> Result<Answer, delivery::Error> {
         let response = request.send().await.map_err(failure)?;
         let status = response.status().as_u16();
+        if let Some(cookies) = &self.cookies {
+            cookies.note(response.url(), response.headers());
+        }
         let retry_after = response
             .headers()
             .get(RETRY_AFTER)
@@ -78,9 +103,10 @@ impl Client {
     }
 
     async fn read(&self, mut response: Response) -> Result<(Vec<u8>, bool), reqwest::Error> {
+        let response_bytes_max = self.shared.options.response_bytes_max.bytes();
         let mut body = Vec::new();
         while let Some(part) = response.chunk().await? {
-            let room = self.response_bytes_max.saturating_sub(body.len());
+            let room = response_bytes_max.saturating_sub(body.len());
             if part.len() > room {
                 body.extend_from_slice(part.get(..room).unwrap_or_default());
                 return Ok((body, true));
@@ -88,6 +114,30 @@ impl Client {
             body.extend_from_slice(&part);
         }
         Ok((body, false))
+    }
+}
+
+impl Shared {
+    /// The client in use. When its connections are old, one with new connections takes its place: requests under way end on
+    /// the old ones, which are closed behind them. Making it takes some milliseconds, most of them for the certificates.
+    fn client(&self, now: Instant) -> reqwest::Client {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let age_max = self.options.connection_age_max.0;
+        if !age_max.is_zero() && now.saturating_duration_since(current.since) >= age_max {
+            match build(&self.options, &self.names) {
+                Ok(client) => current.client = client,
+                // A file that is just being replaced, say. What worked goes on working.
+                Err(error) => tracing::warn!(error = %error, "cannot renew connections: the old ones stay in use"),
+            }
+            current.since = now;
+        }
+        current.client.clone()
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("options", &self.options).finish_non_exhaustive()
     }
 }
 
@@ -110,46 +160,4 @@ pub fn endpoint(text: &str) -> Result<Url, Error> {
         segments.pop_if_empty();
     }
     Ok(url)
-}
-
-/// A request that came to no answer, without its URL.
-fn failure(error: reqwest::Error) -> delivery::Error {
-    let retry = Disposition::Retry { after: None };
-    let (disposition, code, what) = if error.is_builder() {
-        (Disposition::Pause, "request", "the request cannot be written")
-    } else if error.is_connect() {
-        (retry, "connect", "cannot connect")
-    } else if error.is_timeout() {
-        (retry, "timeout", "no whole answer in time")
-    } else if error.is_body() || error.is_decode() || is_cut(&error) {
-        (retry, "cut", "the connection was cut before the whole answer was there")
-    } else {
-        (retry, "network", "the request failed on its way")
-    };
-    delivery::Error { disposition, code: code.into(), words: format!("{what}: {}", chain(error)) }
-}
-
-/// Says whether the connection ended while an answer was awaited.
-fn is_cut(error: &reqwest::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if error.downcast_ref::<std::io::Error>().is_some() || error.to_string().contains("before message completed") {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
-}
-
-/// An error and its causes, without the URL.
-fn chain(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words.push_str(": ");
-        words.push_str(&error.to_string());
-        cause = error.source();
-    }
-    super::words(words.as_bytes())
 }

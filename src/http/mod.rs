@@ -1,4 +1,5 @@
-//! The one place where HTTP clients are made: TLS, timeouts, proxies, bounded answers, gzip. Floor 5.
+//! The one place where HTTP clients are made: TLS, timeouts, proxies, names, cookies, bounded answers, compression, several
+//! endpoints of one destination. Floor 5.
 //!
 //! A sink builds a request with [`Client::post`] and hands it to [`Client::answer`]. What comes back is an [`Answer`],
 //! whatever its status, or a [`delivery::Error`](crate::delivery::Error) with [`Disposition::Retry`] where no whole answer
@@ -8,8 +9,13 @@
 //! [`Disposition::Retry`]: crate::delivery::Disposition::Retry
 
 mod answer;
+mod build;
 mod client;
-mod gzip;
+mod compress;
+mod cookies;
+mod endpoints;
+mod failure;
+mod names;
 mod options;
 #[cfg(test)]
 mod tests;
@@ -18,8 +24,9 @@ use std::path::PathBuf;
 
 pub use answer::{Answer, words};
 pub use client::{Client, endpoint};
-pub use gzip::{Body, Gzip};
-pub use options::{CompressionLevel, HttpOptions};
+pub use compress::{Body, Compressor};
+pub use endpoints::{Endpoints, Turn};
+pub use options::{Compression, CompressionLevel, HttpOptions};
 pub use reqwest::header::HeaderValue;
 pub use reqwest::{Method, RequestBuilder, Url};
 
@@ -49,6 +56,39 @@ pub enum Error {
     /// The CA file holds no certificate.
     #[error("the CA file {0} holds no certificate in PEM form")]
     Certificates(PathBuf),
+    /// The file with the client's certificate or key cannot be read.
+    #[error("cannot read the client certificate's file {path}: {error}")]
+    IdentityFile {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The files hold no certificate and key, or not in PEM.
+    #[error("{certificates} and {key} do not hold a certificate and its key in PEM form, the key without a password")]
+    Identity {
+        /// The file with the certificates.
+        certificates: PathBuf,
+        /// The file with the key.
+        key: PathBuf,
+    },
+    /// A key without a certificate.
+    #[error("`client_key_file` ({0}) needs `client_certificate_file` beside it")]
+    KeyAlone(PathBuf),
+    /// The proxy is no URL.
+    #[error("`{0}` is no proxy: write one such as http://proxy.example.com:3128, or `none`")]
+    Proxy(String),
+    /// The proxy's user or password is missing or stands in its URL.
+    #[error(
+        "`proxy`, `proxy_username` and `proxy_password` belong together, and no password stands in the proxy's URL"
+    )]
+    ProxyCredentials,
+    /// The proxy's password cannot be had.
+    #[error("proxy_password: {0}")]
+    ProxyPassword(crate::secret::Error),
+    /// No endpoint, or too many.
+    #[error("{0} endpoints are written: one at least, and 64 at most")]
+    Endpoints(usize),
     /// The TLS library refused: no root certificates on this machine, for one.
     #[error("cannot set up TLS: {0}")]
     Tls(String),

@@ -4,6 +4,7 @@ mod access;
 mod aggregates;
 mod backfill;
 mod fan_out;
+mod memory;
 mod standstill;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,9 +45,9 @@ struct Reading {
 }
 
 impl Reading {
-    /// Starts the source with the test's waits and these options besides.
+    /// Starts the source with the test's waits and these options besides. No answer is cut short for want of memory.
     async fn start(fake: &FakeKinesis, checkpoints: &Path, options: Value) -> Self {
-        Self::with_budget(fake, checkpoints, options, Budget::new(64 << 20)).await
+        Self::with_budget(fake, checkpoints, options, Budget::new(1 << 30)).await
     }
 
     async fn with_budget(fake: &FakeKinesis, checkpoints: &Path, options: Value, budget: Budget) -> Self {

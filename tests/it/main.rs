@@ -16,6 +16,7 @@ mod events;
 mod fakes;
 mod firehose;
 mod house;
+mod http;
 mod kafka;
 mod kinesis;
 mod lanes;

@@ -76,6 +76,11 @@ class Findings:
         }
         return {"actionType": "NETWORK_CONNECTION", "networkConnectionAction": connection}
 
+    def plain(self) -> tuple:
+        """The id of a new finding in a list, and a Kinesis record that is the finding and nothing else."""
+        finding_id, text = self.finding()
+        return [finding_id], text.encode()
+
     def record(self, group: str, stream: str) -> tuple:
         """The ids of one to three findings, and the Kinesis record with them that a subscription filter would write."""
         made = [self.finding() for _ in range(self.random.randint(1, 3))]

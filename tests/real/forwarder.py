@@ -1,29 +1,33 @@
 """The binary under test: its configuration, its process, and what it delivers."""
 
 import json
+import signal
 import subprocess
 import time
 from collections import Counter
 from pathlib import Path
 
-from servers import CREDENTIALS, REGION, Failure, plain_environment, stop_process, tail
+from servers import CREDENTIALS, HEC_TOKEN, REGION, Failure, plain_environment, stop_process, tail
 
-# Longer than `shutdown_grace`, which is 25 s.
-STOP_SECONDS = 40
+# Longer than `shutdown_grace`, which is 25 s, and what a loaded machine adds.
+STOP_SECONDS = 90
 
 # The stand-ins answer slowly on a loaded machine, so nothing is said after so long without progress.
-PROGRESS_SECONDS = 60
+PROGRESS_SECONDS = 120
 
 BASE_EVENT = 0
 DETECTION_FINDING = 2004
 
 
 class Forwarder:
-    """One siemline with one Kinesis source and one file sink, started and stopped as often as a scenario likes."""
+    """One siemline with one Kinesis source and one file sink, started and stopped as often as a scenario likes.
+
+    `options` are more options of the source, `tables` more tables of the configuration, such as another sink.
+    """
 
     def __init__(
-        self, binary: str, directory: Path, endpoint: str, stream: str, records_max: int, more: str = "",
-        lease: str = "file_may_vanish = true",
+        self, binary: str, directory: Path, endpoint: str, stream: str, records_max: int, options: str = "",
+        lease: str = "file_may_vanish = true", tables: str = "",
     ):
         self.binary = binary
         self.directory = directory
@@ -33,9 +37,12 @@ class Forwarder:
         self.dead_letters = directory / "dead-letters"
         self.process = None
         self.starts = 0
+        self.is_paused = False
         # What came out, by id, in the order of first arrival; and how often.
         self.events = {}
         self.arrivals = Counter()
+        # What each start delivered, in the order in which each event came first from it.
+        self.lives = []
         self.read_to = 0
         self.config.write_text(f"""\
 [source.kinesis.findings]
@@ -48,7 +55,7 @@ checkpoint_interval = "200ms"
 idle_wait = "200ms"
 shard_sync_interval = "500ms"
 records_max = {records_max}
-{more}
+{options}
 [sink.file.out]
 path = {json.dumps(str(self.output))}
 
@@ -57,14 +64,19 @@ batch_age_max = "100ms"
 
 [dead_letter.file]
 directory = {json.dumps(str(self.dead_letters))}
-""")
+{tables}""")
+
+    def host(self) -> str:
+        """The name of the machine that the process believes to be on, another one for each start: leases tell it."""
+        return f"{self.directory.name}-{self.starts}"
 
     def start(self):
         self.starts += 1
+        self.lives.append({})
         with self.log().open("wb") as output:
             self.process = subprocess.Popen(
                 [self.binary, "run", "--config", str(self.config)], cwd=self.directory,
-                env={**plain_environment(self.directory), **CREDENTIALS},
+                env={**plain_environment(self.directory), **CREDENTIALS, "HOSTNAME": self.host(), "HEC_TOKEN": HEC_TOKEN},
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             )
 
@@ -73,12 +85,34 @@ directory = {json.dumps(str(self.dead_letters))}
         began = time.monotonic()
         code = stop_process(self.process, STOP_SECONDS)
         self.process = None
+        self.delivered()
         print(f"  siemline, start {self.starts}: exit code {code} {time.monotonic() - began:.1f} s after SIGTERM", flush=True)
         return code
+
+    def kill(self):
+        """SIGKILL. What it had written until then counts."""
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+        self.delivered()
+
+    def pause(self):
+        self.is_paused = True
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+        self.is_paused = False
+
+    def is_awake(self) -> bool:
+        process = self.process
+        return process is not None and process.poll() is None and not self.is_paused
 
     def close(self):
         """Whatever happened: no process is left."""
         if self.process is not None:
+            if self.is_paused:
+                self.resume()
             stop_process(self.process, STOP_SECONDS)
 
     def delivered(self) -> dict:
@@ -95,6 +129,7 @@ directory = {json.dumps(str(self.dead_letters))}
                 event = json.loads(line)
                 self.arrivals[event_id(event)] += 1
                 self.events.setdefault(event_id(event), event)
+                self.lives[-1].setdefault(event_id(event), len(self.lives[-1]))
         return self.events
 
     def wait_for(self, what: str, condition, seconds: float):

@@ -5,6 +5,7 @@ before a split or a merge is still unread when it lands. That is counted each ti
 """
 
 import json
+import threading
 
 from findings import Findings
 from forwarder import DETECTION_FINDING, Forwarder
@@ -22,30 +23,41 @@ BACKLOG_RECORDS = 400
 LATER_RECORDS = 120
 
 PUT_ATTEMPTS = 10
-RESHARD_SECONDS = 60
-FIRST_EVENT_SECONDS = 90
+RESHARD_SECONDS = 120
+FIRST_EVENT_SECONDS = 180
 DRAIN_SECONDS = 240
 
 
 class Stream:
-    """The stream as the suite knows it: which event was put on which shard."""
+    """The stream as the suite knows it: which event was put on which shard, and where there."""
 
-    def __init__(self, endpoint: str):
+    def __init__(self, endpoint: str, shards: int = 2, seed: int = SEED):
         self.kinesis = client("kinesis", endpoint)
-        self.findings = Findings(SEED)
+        self.findings = Findings(seed)
+        # One puts at a time: the order of a shard's records is the order of their sequence numbers.
+        self.putting = threading.Lock()
         self.shard_of = {}
+        self.place_of = {}
         self.parents = {}
         self.records = 0
-        self.kinesis.create_stream(StreamName=STREAM, ShardCount=2)
+        self.kinesis.create_stream(StreamName=STREAM, ShardCount=shards)
         wait_until("the stream to be active", RESHARD_SECONDS, self.is_active)
 
     def is_active(self) -> bool:
         description = self.kinesis.describe_stream_summary(StreamName=STREAM)["StreamDescriptionSummary"]
         return description["StreamStatus"] == "ACTIVE"
 
+    def put_ids(self) -> set:
+        with self.putting:
+            return set(self.shard_of)
+
     def put(self, count: int):
         """Puts so many records, over all shards that are open."""
-        waiting = [self.entry() for _ in range(count)]
+        with self.putting:
+            self.put_all([self.entry() for _ in range(count)])
+
+    def put_all(self, waiting: list):
+        """Puts entries, each the ids of its events in their order, a partition key, and the record's bytes."""
         for _ in range(PUT_ATTEMPTS):
             refused = []
             for start in range(0, len(waiting), 100):
@@ -64,14 +76,35 @@ class Stream:
             if "ShardId" not in result:
                 refused.append(entry)
                 continue
-            for finding_id in entry[0]:
-                self.shard_of[finding_id] = result["ShardId"]
+            for index, event_id in enumerate(entry[0]):
+                self.shard_of[event_id] = result["ShardId"]
+                self.place_of[event_id] = (int(result["SequenceNumber"]), index)
         return refused
 
     def entry(self) -> tuple:
         self.records += 1
         ids, data = self.findings.record(GROUP, f"events-{self.records % 3}")
         return ids, f"key-{self.records}", data
+
+    def behind(self, shards: list, events: dict) -> dict:
+        """How many events of these shards are not among those that were delivered."""
+        with self.putting:
+            where = list(self.shard_of.items())
+        counts = {shard: 0 for shard in shards}
+        for event_id, shard in where:
+            if shard in counts and event_id not in events:
+                counts[shard] += 1
+        return counts
+
+    def out_of_order(self, arrived: dict) -> list:
+        """Events that arrived before one that stands earlier in their shard, by the order of arrival of one process."""
+        latest, early = {}, []
+        for event_id in sorted(arrived.keys() & self.shard_of.keys(), key=arrived.get):
+            shard, place = self.shard_of[event_id], self.place_of[event_id]
+            if place < latest.get(shard, place):
+                early.append(event_id)
+            latest[shard] = max(place, latest.get(shard, place))
+        return early
 
     def shards(self) -> dict:
         """All shards by id."""
@@ -99,6 +132,14 @@ class Stream:
         parents = [shard["ShardId"], neighbour["ShardId"]]
         self.kinesis.merge_shards(StreamName=STREAM, ShardToMerge=parents[0], AdjacentShardToMerge=parents[1])
         return self.landed(parents, 1)
+
+    def scale(self, count: int) -> tuple:
+        """Makes it so many even shards, as the service does it: gives parents and children back when it has landed."""
+        before = {shard["ShardId"] for shard in self.open_shards()}
+        self.kinesis.update_shard_count(StreamName=STREAM, TargetShardCount=count, ScalingType="UNIFORM_SCALING")
+        wait_until(f"{count} open shards", RESHARD_SECONDS, lambda: self.is_active() and len(self.open_shards()) == count)
+        after = {shard["ShardId"] for shard in self.open_shards()}
+        return sorted(before - after), sorted(after - before)
 
     def landed(self, parents: list, count: int) -> tuple:
         """Landed: the stream is active again, the parents are closed, and the children are open."""
@@ -178,10 +219,7 @@ def step(report: Report, stream: Stream, forwarder: Forwarder, kind: str, when: 
     delivered_before = len(forwarder.delivered())
     parents, children = reshard()
     events = forwarder.delivered()
-    behind = {parent: 0 for parent in parents}
-    for finding_id, shard in stream.shard_of.items():
-        if shard in behind and finding_id not in events:
-            behind[shard] += 1
+    behind = stream.behind(parents, events)
     lagged = all(behind.values()) and len(events) < put_before
     if kind == "split":
         report.splits += lagged

@@ -27,6 +27,9 @@ SCENARIOS = (
     Scenario("resharding", "kinesis", ("kinesis_local",)),
     Scenario("fan_out", "kinesis", ("kinesis_local",)),
     Scenario("leases", "kinesis", ("kinesis_local",)),
+    Scenario("uniform", "kinesis", ("kinesis_local",)),
+    Scenario("kpl", "kinesis", ("kinesis_local",)),
+    Scenario("soak", "kinesis", ("kinesis_local",), 1200),
     Scenario("subscription", "logs", ()),
     Scenario("schema", "ocsf", ()),
 )
@@ -54,6 +57,7 @@ def parser() -> Parser:
     made.add_argument("names", nargs="*", metavar="NAME", help="a scenario, or a group of them")
     made.add_argument("--seconds", type=int, default=60, help="how long the soak makes trouble (default: 60)")
     made.add_argument("--seed", type=int, help="what the soak's plan is drawn from (default: another one each time)")
+    made.add_argument("--keep", action="store_true", help="keep logs and output, also where everything passed")
     return made
 
 

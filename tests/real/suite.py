@@ -54,9 +54,9 @@ def main() -> int:
     reports = [play(suite, scenario, directory / scenario.name) for scenario in scenarios.chosen(args.names)]
     print_table(reports)
     failed = sum(report.failed() for report in reports)
-    if failed:
+    if failed or args.keep:
         print(f"logs, checkpoints and output are in {directory}", flush=True)
-        return 1
+        return 1 if failed else 0
     with contextlib.suppress(OSError):
         shutil.rmtree(directory)
     return 0

@@ -10,7 +10,7 @@ use super::ElasticOptions;
 use super::request::Framing;
 use super::response::{FILTER_PATH, judge, judge_status};
 use crate::delivery::{Batch, Delivery, Disposition, Error, EventView, Sink};
-use crate::http::{self, Answer, Client, Gzip, HeaderValue, Method, RequestBuilder, Url};
+use crate::http::{self, Answer, Client, Compressor, HeaderValue, Method, RequestBuilder, Url};
 use crate::sink;
 
 /// An Elasticsearch or OpenSearch cluster.
@@ -21,7 +21,7 @@ pub struct Elastic {
     bulk: Url,
     index: String,
     authorization: Option<HeaderValue>,
-    gzip: Gzip,
+    compressor: Compressor,
     framing: Framing,
 }
 
@@ -52,7 +52,7 @@ impl Elastic {
             endpoint,
             index,
             authorization: authorization(options)?,
-            gzip: Gzip::new(options.compression_level),
+            compressor: Compressor::gzip(options.compression_level),
             framing: Framing {
                 format: options.format,
                 namespace: options.is_by_log_type().then(|| options.namespace.clone()),
@@ -83,7 +83,7 @@ impl Sink for Elastic {
     }
 
     async fn send(&self, batch: &Batch) -> Result<Delivery, Error> {
-        let body = self.gzip.body(batch.body());
+        let body = self.compressor.body(batch.body());
         let mut request = self.authorized(self.client.post(&self.bulk)).header(CONTENT_TYPE, "application/x-ndjson");
         if let Some(encoding) = body.encoding {
             request = request.header(CONTENT_ENCODING, encoding);

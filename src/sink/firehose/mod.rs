@@ -4,6 +4,7 @@
 //! twice: what was taken and whose answer got lost is there twice.
 
 mod options;
+mod permissions;
 mod request;
 mod response;
 mod sink;
@@ -11,4 +12,5 @@ mod sink;
 mod tests;
 
 pub use options::FirehoseOptions;
+pub use permissions::permissions;
 pub use sink::Firehose;

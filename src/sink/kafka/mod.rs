@@ -11,6 +11,7 @@
 //! librdkafka has threads of its own: one for each broker, one for itself, and one in which the crate hands on its reports.
 
 mod options;
+mod permissions;
 mod producer;
 mod request;
 mod response;
@@ -21,4 +22,5 @@ mod tests;
 mod token;
 
 pub use options::{Compression, KafkaOptions, Mechanism, SaslOptions, TlsOptions};
+pub use permissions::permissions;
 pub use sink::Kafka;

@@ -6,7 +6,7 @@ use super::SplunkHecOptions;
 use super::request::Framing;
 use super::response::{judge, judge_health, judge_probe};
 use crate::delivery::{Batch, Delivery, Error, EventView, Sink};
-use crate::http::{self, Client, Gzip, HeaderValue, Method, Url};
+use crate::http::{self, Client, Compressor, HeaderValue, Method, Url};
 use crate::sink;
 
 /// A Splunk HTTP Event Collector.
@@ -16,7 +16,7 @@ pub struct SplunkHec {
     event: Url,
     health: Url,
     authorization: HeaderValue,
-    gzip: Gzip,
+    compressor: Compressor,
     framing: Framing,
 }
 
@@ -33,7 +33,7 @@ impl SplunkHec {
             event: below(&collector, "event"),
             health: below(&collector, "health"),
             authorization,
-            gzip: Gzip::new(options.compression_level),
+            compressor: Compressor::gzip(options.compression_level),
             framing: Framing::new(options),
         })
     }
@@ -45,7 +45,7 @@ impl Sink for SplunkHec {
     }
 
     async fn send(&self, batch: &Batch) -> Result<Delivery, Error> {
-        let body = self.gzip.body(batch.body());
+        let body = self.compressor.body(batch.body());
         let mut request = self
             .client
             .post(&self.event)

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_sdk_kinesis::types::Record;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::pace::Ask;
+use super::aggregate::RECORD_OVERHEAD_BYTES;
+use super::pace::{Ask, answer_room};
 use super::service::{From, Service};
 use super::subscription::{Pushed, Subscription};
 use super::trouble::Trouble;
@@ -18,8 +19,8 @@ use crate::metric::Reason;
 /// How long the first words of a new subscription may take.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Room for the next event of a subscription. What it brings beyond that is charged without waiting: it is pushed, and one
-/// event a shard bounds it.
+/// Room for the next event of a subscription, at the least: there is more for a shard whose events were larger lately, up to
+/// its share. What one brings beyond that is charged without waiting: it is pushed, and one event a shard bounds it.
 const EVENT_BYTES: usize = 256 << 10;
 
 /// How long a subscription may be kept and not be read. What lies unread on the connection takes the room of the other
@@ -49,6 +50,8 @@ enum Way {
         consumer_arn: Arc<str>,
         renewal: Duration,
         subscription: Option<Box<Subscription>>,
+        /// The bytes of records in an event, lately.
+        event_bytes: usize,
         /// The last event said that the shard was read to its tip.
         is_at_tip: bool,
     },
@@ -99,7 +102,7 @@ impl Feed {
     /// A feed by subscriptions of this consumer.
     #[must_use]
     pub fn fan_out(service: Service, shard: Arc<str>, stage: Stage, consumer_arn: Arc<str>, renewal: Duration) -> Self {
-        let way = Way::FanOut { consumer_arn, renewal, subscription: None, is_at_tip: false };
+        let way = Way::FanOut { consumer_arn, renewal, subscription: None, event_bytes: 0, is_at_tip: false };
         Self { service, shard, way, stage }
     }
 
@@ -133,7 +136,8 @@ impl Feed {
         let Way::Polling { iterator: kept, is_doubtful } = &mut self.way else { return Err(other_way()) };
         sleep_until(ask.at).await;
         self.stage.waits_for_memory(true);
-        let mut charge = account.admit(ask.bytes).await;
+        let mut charge = account.admit(ask.room_bytes).await;
+        charge.resize(ask.room_bytes.saturating_add(ask.more_bytes));
         self.stage.waits_for_memory(false);
         let asked_ms = now_ms();
         let iterator = match kept.take() {
@@ -173,17 +177,18 @@ impl Feed {
                 return Err(Trouble::Garbage(words));
             }
         };
-        charge.resize(bytes(&fetched.records));
+        charge.resize(cost(&fetched.records));
         let behind = Some(fetched.behind.unwrap_or_default());
         Ok(Brought { behind, end, ..Brought::of(fetched.records, charge, asked_ms) })
     }
 
     async fn listen(&mut self, ask: Ask, account: &Account, from: &From) -> Result<Brought, Trouble> {
-        let Way::FanOut { consumer_arn, renewal, subscription: kept, is_at_tip } = &mut self.way else {
+        let Way::FanOut { consumer_arn, renewal, subscription: kept, event_bytes, is_at_tip } = &mut self.way else {
             return Err(other_way());
         };
         self.stage.waits_for_memory(true);
-        let mut admitted = Box::pin(account.admit(EVENT_BYTES));
+        let room_bytes = answer_room(*event_bytes).min(account.share_bytes()).max(EVENT_BYTES);
+        let mut admitted = Box::pin(account.admit(room_bytes));
         let mut charge = if let Ok(charge) = timeout(UNREAD_MAX, &mut admitted).await {
             charge
         } else {
@@ -223,7 +228,8 @@ impl Feed {
             }
             return Ok(Brought::of(Vec::new(), charge, asked_ms));
         };
-        charge.resize(bytes(&records));
+        charge.resize(cost(&records));
+        *event_bytes = bytes(&records).max(*event_bytes / 2);
         let end = (!children.is_empty()).then_some(children);
         *is_at_tip = records.is_empty() && behind.is_zero();
         if end.is_none() && continuation.is_some() && Instant::now() < renew_at {
@@ -262,6 +268,11 @@ async fn is_closed(service: &Service, shard: &str) -> Result<bool, Trouble> {
         Some(listed) => Ok(listed.is_closed),
         None => Err(Trouble::Missing(format!("shard {shard} is no longer listed"))),
     }
+}
+
+/// What records take in memory.
+fn cost(records: &[Record]) -> usize {
+    bytes(records).saturating_add(records.len().saturating_mul(RECORD_OVERHEAD_BYTES))
 }
 
 fn bytes(records: &[Record]) -> usize {

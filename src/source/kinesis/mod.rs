@@ -27,7 +27,7 @@ mod trouble;
 mod watch;
 
 pub use options::{KinesisOptions, Mode, StartAt};
-pub use permissions::{Policy, policies};
+pub use permissions::permissions;
 pub use source::{Error, KinesisSource, vanishing_files};
 pub use standing::{Reset, ResetError, ShardStanding, State, Step, StreamStanding, plan_reset, standing};
 pub use stream::{StreamName, Streams};

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::aggregate::RECORD_OVERHEAD_BYTES;
 use super::trouble::Trouble;
 use crate::delivery::Schedule;
 
@@ -32,6 +33,13 @@ pub const CALL_BYTES_MAX: usize = 10 << 20;
 /// Room for what a shard at its tip may bring beyond what its pace says.
 const TIP_BYTES: usize = 64 << 10;
 
+/// A shard at its tip is asked for so many times what it brought lately. If that is too little the answer is full, and the
+/// next one comes without the wait of a tip.
+const USUAL_TIMES: usize = 4;
+
+/// What is known of some records is believed of so many times as many.
+const BELIEVED_TIMES: usize = 8;
+
 /// A call to the same consumer and shard within five seconds of a successful one is refused (`SubscribeToShard`).
 const SUBSCRIBE_EVERY: Duration = Duration::from_secs(5);
 
@@ -45,8 +53,11 @@ pub struct Ask {
     pub at: Instant,
     /// The most records to be asked for.
     pub records_max: usize,
-    /// How many bytes are to be expected: room for them is taken before the call.
-    pub bytes: usize,
+    /// What the answer may take in memory while it is taken in, as far as that is waited for before the call.
+    pub room_bytes: usize,
+    /// What one record, larger than the shard's share has room for, takes beyond that. It is charged without waiting: the
+    /// memory of all others might never be free at once.
+    pub more_bytes: usize,
 }
 
 /// What was answered, as far as the pace goes.
@@ -72,8 +83,10 @@ pub struct Pace {
     subscribe_at: Instant,
     /// When the shard was read to its tip, as of the last answer.
     at_tip: Option<Instant>,
-    /// The size of a record, averaged, the newest answers counting most; 0 while none is known.
+    /// What a record takes, averaged over an answer, and the larger answers counting most; 0 while none is known.
     record_bytes: usize,
+    /// What an answer brought lately, the larger ones counting most: its bytes and its records.
+    usual: (usize, usize),
     asked: usize,
     schedule: Schedule,
     failures: u32,
@@ -92,47 +105,69 @@ impl Pace {
             subscribe_at: now,
             at_tip: None,
             record_bytes: 0,
+            usual: (0, 0),
             asked: records_max,
             schedule: Schedule::new(RETRY.0, RETRY.1, seed, now.into_std()),
             failures: 0,
         }
     }
 
-    /// The next call. `share_bytes` is what the shard may hold in memory: of a share smaller than an answer so many records
-    /// are asked for as fit, by what is known of their size.
+    /// The next call. `share_bytes` is what the shard may hold in memory: half of it is for the answer while it is taken in,
+    /// the other half for records that are out. Where an answer may be larger, so many records are asked for as fit, by
+    /// what is known of their size. So it is with a shard at its tip, which brings little as a rule, and of which there may
+    /// be many: it takes room for some times that, and not for all that may have come.
     ///
     /// Asking counts as calling: a call that is given up midway was made all the same, as far as the limits go.
     pub fn ask(&mut self, now: Instant, share_bytes: usize) -> Ask {
         let at = self.next_at.max(now);
         self.next_at = at + self.spacing;
-        let mut bytes = match self.at_tip {
-            Some(tip) => TIP_BYTES.saturating_add(ingested(at.duration_since(tip))).min(CALL_BYTES_MAX),
-            None => CALL_BYTES_MAX,
-        };
-        self.asked = self.records_max;
-        if bytes > share_bytes {
-            // One record tells what the others may be like.
-            let fits = share_bytes.checked_div(self.record_bytes).unwrap_or(1);
-            self.asked = fits.clamp(1, self.records_max);
-            bytes = share_bytes.max(self.record_bytes);
+        let (mut bytes, mut records_max) = (CALL_BYTES_MAX, self.records_max);
+        if let Some(tip) = self.at_tip {
+            bytes = TIP_BYTES.saturating_add(ingested(at.duration_since(tip))).min(CALL_BYTES_MAX);
+            let usual = self.usual.0.saturating_mul(USUAL_TIMES).max(TIP_BYTES);
+            if self.record_bytes > 0 && usual < bytes {
+                (bytes, records_max) = (usual, self.fitting(usual));
+            }
         }
-        Ask { at, records_max: self.asked, bytes }
+        let room_max = share_bytes / 2;
+        if answer_room(bytes) > room_max {
+            bytes = fitting_answer(room_max);
+            records_max = self.fitting(bytes).min(records_max);
+        }
+        self.asked = records_max;
+        // Even an empty answer is not asked for where the memory is full.
+        let least = self.record_bytes.max(1);
+        let room = answer_room(bytes.max(least));
+        let room_bytes = room.min(room_max.max(least));
+        Ask { at, records_max, room_bytes, more_bytes: room - room_bytes }
+    }
+
+    /// How many records may be asked for where there is room for so many bytes of them: one tells what the others may be
+    /// like, and a few of them do not tell what thousands are like.
+    fn fitting(&self, bytes: usize) -> usize {
+        let believed = self.usual.1.max(1).saturating_mul(BELIEVED_TIMES);
+        bytes.checked_div(self.record_bytes).unwrap_or(1).min(believed).clamp(1, self.records_max)
     }
 
     /// When a subscription may be made. Nothing is counted for it but what [`subscribed`](Self::subscribed) and
     /// [`failed`](Self::failed) are told.
     #[must_use]
     pub fn subscribe(&self, now: Instant) -> Ask {
-        Ask { at: self.next_at.max(self.subscribe_at).max(now), records_max: self.records_max, bytes: 0 }
+        Ask {
+            at: self.next_at.max(self.subscribe_at).max(now),
+            records_max: self.records_max,
+            room_bytes: 0,
+            more_bytes: 0,
+        }
     }
 
     /// Takes note of an answer.
     pub fn answered(&mut self, now: Instant, answered: Answered) {
         self.succeeded();
         if let Some(bytes) = answered.bytes.checked_div(answered.records) {
-            let known = if self.record_bytes == 0 { bytes } else { self.record_bytes };
-            self.record_bytes = (known.saturating_mul(3).saturating_add(bytes) / 4).max(1);
+            self.record_bytes = lately(self.record_bytes, bytes.saturating_add(RECORD_OVERHEAD_BYTES));
         }
+        self.usual = (lately(self.usual.0, answered.bytes), lately(self.usual.1, answered.records));
         let is_at_tip = answered.behind.is_zero() && answered.records < self.asked;
         self.at_tip = is_at_tip.then_some(now);
         let bytes = u32::try_from(answered.bytes).unwrap_or(u32::MAX);
@@ -183,6 +218,23 @@ impl Pace {
     }
 }
 
+/// What an answer with so many bytes of records takes while it is taken in: its text, which holds them in base64 (4 bytes for
+/// 3), the records, and the text of the record that is being decoded, which may be all of it.
+#[must_use]
+pub const fn answer_room(bytes: usize) -> usize {
+    bytes.div_ceil(3).saturating_mul(11)
+}
+
+/// How many bytes of records an answer may have that fits in so much room.
+const fn fitting_answer(room_bytes: usize) -> usize {
+    room_bytes / 11 * 3
+}
+
+/// The larger of what is new and what is known, which fades: growth is believed at once.
+fn lately(known: usize, new: usize) -> usize {
+    new.max(known.saturating_mul(3).saturating_add(new) / 4)
+}
+
 fn ingested(time: Duration) -> usize {
     let seconds = usize::try_from(time.as_secs()).unwrap_or(usize::MAX).saturating_add(1);
     seconds.saturating_mul(INGEST_BYTES_PER_SECOND)
@@ -230,36 +282,71 @@ mod tests {
         assert_eq!(times, [0, 200, 400, 600]);
     }
 
-    /// Guards the room that is taken before a call: a full answer where a backlog may be, and at the tip what a shard can
-    /// have taken in since.
+    /// Guards the room that is taken before a call, which is for the answer's text too: a full answer where a backlog may be,
+    /// and at the tip what a shard can have taken in since.
     #[test]
     fn room_is_taken_for_what_may_come() {
         let now = Instant::now();
         let mut pace = pace(now);
-        assert_eq!(pace.ask(now, SHARE).bytes, CALL_BYTES_MAX, "nothing is known");
+        let full = answer_room(CALL_BYTES_MAX);
+        assert!(full > 3 * CALL_BYTES_MAX, "text and records");
+        assert_eq!(pace.ask(now, SHARE).room_bytes, full, "nothing is known");
         pace.answered(now, answer(0, 0, 0));
-        let bytes = pace.ask(now, SHARE).bytes;
-        assert!(((1 << 20)..(3 << 20)).contains(&bytes), "{bytes}");
-        let bytes = pace.ask(now + Duration::from_mins(1), SHARE).bytes;
-        assert_eq!(bytes, CALL_BYTES_MAX, "a minute later it may be anything");
+        let ask = pace.ask(now, SHARE);
+        assert!((answer_room(1 << 20)..answer_room(3 << 20)).contains(&ask.room_bytes), "{ask:?}");
+        let ask = pace.ask(now + Duration::from_mins(1), SHARE);
+        assert_eq!((ask.room_bytes, ask.records_max), (full, 10_000), "a minute later it may be anything");
         pace.answered(now, answer(10, 1000, 5));
-        assert_eq!(pace.ask(now, SHARE).bytes, CALL_BYTES_MAX, "behind");
+        assert_eq!(pace.ask(now, SHARE).room_bytes, full, "behind");
     }
 
-    /// Guards a small memory: so many records are asked for as fit, one at the least.
+    /// Guards that a shard which brings little takes little room, that a burst is not read any later for it than by one call,
+    /// and that growth is believed at once.
+    #[test]
+    fn a_tip_takes_room_for_what_is_usual() {
+        let now = Instant::now();
+        let mut pace = pace(now);
+        let later = now + Duration::from_mins(1);
+        pace.answered(now, answer(2, 2000, 0));
+        let ask = pace.ask(later, SHARE);
+        assert_eq!((ask.records_max, ask.room_bytes), (16, answer_room(TIP_BYTES)), "eight times what came");
+        pace.answered(later, answer(16, 16_000, 0));
+        let ask = pace.ask(later, SHARE);
+        assert_eq!((ask.at - later, ask.records_max), (CALL_EVERY, 10_000), "a full answer is no tip");
+        pace.answered(later, answer(300, 300 << 10, 0));
+        let ask = pace.ask(later + Duration::from_mins(1), SHARE);
+        let of_usual = 4 * (300 << 10) / (1024 + RECORD_OVERHEAD_BYTES);
+        assert!((of_usual - 200..=of_usual).contains(&ask.records_max), "{ask:?}");
+        assert_eq!(ask.room_bytes, answer_room(4 * (300 << 10)));
+        for _ in 0..100 {
+            pace.answered(later, answer(0, 0, 0));
+        }
+        let ask = pace.ask(later + Duration::from_mins(1), SHARE);
+        assert_eq!((ask.records_max, ask.room_bytes), (8, answer_room(TIP_BYTES)), "it fades");
+    }
+
+    /// Guards a small memory: so many records are asked for as fit in half of the share, one at the least, and little that was
+    /// seen is not taken for much. What one record takes beyond the share is charged and not waited for.
     #[test]
     fn a_small_share_asks_for_fewer_records() {
         let now = Instant::now();
         let mut pace = pace(now);
-        let first = pace.ask(now, 1 << 20);
-        assert_eq!((first.records_max, first.bytes), (1, 1 << 20), "their size is not known yet");
+        let first = pace.ask(now, 2 << 20);
+        assert_eq!(first.records_max, 1, "their size is not known yet");
+        assert!(first.room_bytes <= 1 << 20 && first.room_bytes > 1000 << 10, "{first:?}");
         pace.answered(now, answer(1, 1 << 10, 60));
-        let next = pace.ask(now, 1 << 20);
-        assert_eq!((next.records_max, next.bytes), (1024, 1 << 20));
+        assert_eq!(pace.ask(now, 2 << 20).records_max, 8, "one may be small by chance");
+        pace.answered(now, answer(8, 8 << 10, 60));
+        assert_eq!(pace.ask(now, 2 << 20).records_max, 64);
+        pace.answered(now, answer(64, 64 << 10, 60));
+        let next = pace.ask(now, 2 << 20);
+        assert_eq!(next.records_max, (1 << 20) / 11 * 3 / (1024 + RECORD_OVERHEAD_BYTES));
+        assert!(next.room_bytes <= 1 << 20 && next.more_bytes == 0, "{next:?}");
         pace.answered(now, answer(1, 10 << 20, 60));
-        let next = pace.ask(now, 1 << 20);
+        let next = pace.ask(now, 2 << 20);
         assert_eq!(next.records_max, 1);
-        assert!(next.bytes > 1 << 20, "one record, whatever its size");
+        assert_eq!(next.room_bytes, (10 << 20) + RECORD_OVERHEAD_BYTES, "one record, whatever its size");
+        assert_eq!(next.room_bytes + next.more_bytes, answer_room((10 << 20) + RECORD_OVERHEAD_BYTES));
     }
 
     /// Guards what throttling does: wider and wider to a bound, and closer again with success. Others on the shard are let

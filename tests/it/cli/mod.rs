@@ -4,6 +4,7 @@ mod answers;
 mod delivery;
 mod guide;
 mod hostile;
+mod iam;
 mod memory;
 mod mistakes;
 mod normalize;

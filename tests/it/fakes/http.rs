@@ -3,7 +3,7 @@
 //! In the clear it speaks HTTP/1.1; behind TLS also HTTP/2, as client and server agree.
 
 use std::future::pending;
-use std::io;
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +13,14 @@ use std::pin::Pin;
 use futures_util::stream::{self, Stream};
 use http_body_util::{BodyExt as _, Limited, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, SET_COOKIE};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
@@ -33,7 +35,7 @@ pub struct Asked {
     pub path: String,
     pub query: String,
     pub headers: HeaderMap,
-    /// The body after gzip was undone.
+    /// The body after its compression was undone.
     pub body: Vec<u8>,
     /// The size of the body on the wire.
     pub wire_bytes: usize,
@@ -52,6 +54,8 @@ pub struct Reply {
     pub status: u16,
     pub body: Vec<u8>,
     pub retry_after_s: Option<u32>,
+    /// `Set-Cookie`, if it sets one.
+    pub cookie: Option<String>,
     pub delay: Duration,
     pub ending: Ending,
     /// Pieces that follow the body, for as long as somebody sends them; their type.
@@ -86,6 +90,7 @@ impl Reply {
             status,
             body: body.into(),
             retry_after_s: None,
+            cookie: None,
             delay: Duration::ZERO,
             ending: Ending::Whole,
             pieces: None,
@@ -113,11 +118,34 @@ impl Server {
 
     /// The same behind TLS, with a certificate of its own for `localhost`.
     pub async fn start_tls(answer: impl Fn(Asked) -> Reply + Send + Sync + 'static) -> Self {
+        Self::listen_tls(None, answer).await
+    }
+
+    /// The same behind TLS, for clients that show a certificate which this one vouches for: the client's own, say.
+    pub async fn start_mutual_tls(
+        authority: CertificateDer<'static>,
+        answer: impl Fn(Asked) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(authority).expect("a certificate");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+        Self::listen_tls(Some(verifier.expect("there is a root")), answer).await
+    }
+
+    async fn listen_tls(
+        clients: Option<Arc<dyn ClientCertVerifier>>,
+        answer: impl Fn(Asked) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let config = config.expect("the provider has them").with_no_client_auth();
+        let config = config.expect("the provider has them");
+        let config = match clients {
+            Some(clients) => config.with_client_cert_verifier(clients),
+            None => config.with_no_client_auth(),
+        };
         let mut config =
             config.with_single_cert(vec![made.cert.der().clone()], key).expect("key and certificate agree");
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -148,6 +176,11 @@ impl Server {
             Some(_) => format!("https://localhost:{}", self.address.port()),
             None => format!("http://{}", self.address),
         }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The certificate to be trusted, in PEM.
@@ -189,12 +222,11 @@ type Body = StreamBody<Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, io::Error>
 
 async fn serve<A: Fn(Asked) -> Reply>(answer: Arc<A>, request: Request<Incoming>) -> Result<Response<Body>, io::Error> {
     let (head, body) = request.into_parts();
-    let reply = match Limited::new(body, REQUEST_BYTES_MAX).collect().await {
+    let mut reply = match Limited::new(body, REQUEST_BYTES_MAX).collect().await {
         Ok(body) => {
             let body = body.to_bytes();
-            let gzip = head.headers.get(CONTENT_ENCODING).is_some_and(|value| value == "gzip");
-            let plain = if gzip { gunzip(&body) } else { Ok(body.to_vec()) };
-            match plain {
+            let encoding = head.headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
+            match inflated(encoding.unwrap_or_default(), &body) {
                 Ok(plain) => answer(Asked {
                     method: head.method.to_string(),
                     path: head.uri.path().to_owned(),
@@ -204,41 +236,39 @@ async fn serve<A: Fn(Asked) -> Reply>(answer: Arc<A>, request: Request<Incoming>
                     wire_bytes: body.len(),
                     is_http2: head.version == Version::HTTP_2,
                 }),
-                Err(_) => Reply::new(400, "no gzip"),
+                Err(_) => Reply::new(400, "not compressed as it says"),
             }
         }
         Err(_) => Reply::new(413, "too large for any test"),
     };
     tokio::time::sleep(reply.delay).await;
     let cut = || io::Error::other("cut by plan");
-    match (reply.ending, reply.pieces) {
+    match (reply.ending, reply.pieces.take()) {
         (Ending::Never, _) => pending().await,
         (Ending::CutBefore, _) => Err(cut()),
         (_, Some((pieces, kind))) => Ok(flowing(reply.status, kind, pieces)),
         (Ending::Whole, None) => {
             let frames = vec![Ok(Frame::data(Bytes::from(reply.body.clone())))];
-            Ok(response(reply.status, reply.body.len(), reply.retry_after_s, frames))
+            Ok(response(&reply, frames))
         }
         (Ending::CutMidway, None) => {
             let half = Bytes::copy_from_slice(&reply.body[..reply.body.len() / 2]);
             let frames = vec![Ok(Frame::data(half)), Err(cut())];
-            Ok(response(reply.status, reply.body.len(), reply.retry_after_s, frames))
+            Ok(response(&reply, frames))
         }
     }
 }
 
-fn response(
-    status: u16,
-    length: usize,
-    retry_after_s: Option<u32>,
-    frames: Vec<Result<Frame<Bytes>, io::Error>>,
-) -> Response<Body> {
-    let mut response = Response::builder().status(status).header(CONTENT_LENGTH, length);
-    if let Some(seconds) = retry_after_s {
+fn response(reply: &Reply, frames: Vec<Result<Frame<Bytes>, io::Error>>) -> Response<Body> {
+    let mut response = Response::builder().status(reply.status).header(CONTENT_LENGTH, reply.body.len());
+    if let Some(seconds) = reply.retry_after_s {
         response = response.header(RETRY_AFTER, seconds);
     }
+    if let Some(cookie) = &reply.cookie {
+        response = response.header(SET_COOKIE, cookie);
+    }
     let body: Body = StreamBody::new(Box::pin(stream::iter(frames)));
-    response.body(body).expect("a status and two headers are a response")
+    response.body(body).expect("a status and some headers are a response")
 }
 
 /// An answer that goes on for as long as pieces of it come.
@@ -254,11 +284,17 @@ fn flowing(status: u16, kind: &str, pieces: UnboundedReceiver<Piece>) -> Respons
     Response::builder().status(status).header(CONTENT_TYPE, kind).body(body).expect("a status and a header")
 }
 
-fn gunzip(bytes: &[u8]) -> Result<Vec<u8>, libdeflater::DecompressionError> {
-    // The last four bytes of a gzip member are the size of what is in it.
-    let size = bytes.last_chunk::<4>().map_or(0, |size| u32::from_le_bytes(*size));
-    let mut plain = vec![0; usize::try_from(size).unwrap().min(REQUEST_BYTES_MAX)];
-    let length = libdeflater::Decompressor::new().gzip_decompress(bytes, &mut plain)?;
-    plain.truncate(length);
+/// Undoes the compression that a request names; what is not known goes on as it came.
+fn inflated(encoding: &[u8], bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut plain = Vec::new();
+    let mut reader: Box<dyn Read> = match encoding {
+        b"gzip" => Box::new(flate2::read::GzDecoder::new(bytes)),
+        // What HTTP calls deflate is zlib.
+        b"deflate" => Box::new(flate2::read::ZlibDecoder::new(bytes)),
+        b"zstd" => Box::new(zstd::Decoder::new(bytes)?),
+        _ => Box::new(bytes),
+    };
+    let most = u64::try_from(REQUEST_BYTES_MAX).expect("a size");
+    reader.by_ref().take(most).read_to_end(&mut plain)?;
     Ok(plain)
 }

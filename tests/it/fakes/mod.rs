@@ -11,6 +11,7 @@ pub mod hec;
 pub mod http;
 pub mod kinesis;
 pub mod plan;
+pub mod proxy;
 pub mod sasl_broker;
 pub mod stream;
 pub mod sts;

@@ -1,0 +1,66 @@
+//! `iam`: what a configuration must be allowed to do in AWS.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::End;
+use crate::aws::permission::{Home, Permissions, Policy};
+use crate::config::{self, Options, SinkOptions, SourceOptions};
+use crate::sink;
+use crate::source::kinesis;
+
+/// Prints a policy for the process and one for each role that it assumes; what is not known is said on standard error.
+pub fn iam(path: &Path, region: Option<&str>, account: Option<&str>) -> Result<u8, End> {
+    // All mistakes are told here as everywhere.
+    config::load(path).map_err(End::usage)?;
+    let home = Home::new(region, account);
+    let permissions = permissions(config::options(path).map_err(End::usage)?, &home);
+    let policies: Vec<Value> = permissions.policies(&home).into_iter().map(json_of).collect();
+    println!("{:#}", Value::Array(policies));
+    for comment in permissions.comments(&home) {
+        eprintln!("siemline: {comment}");
+    }
+    if permissions.is_empty() {
+        eprintln!("siemline: nothing of AWS is used: no policy is needed");
+    }
+    Ok(0)
+}
+
+/// What all sources and sinks need. Each kind stands here by name, so that a new one cannot be forgotten.
+fn permissions(options: Options, home: &Home) -> Permissions {
+    let SourceOptions { kinesis, file: _ } = options.source;
+    let SinkOptions { splunk_hec: _, elastic: _, kafka, firehose, file: _, stdout: _ } = options.sink;
+    let mut all = Permissions::default();
+    for (name, options) in &kinesis {
+        all.extend(kinesis::permissions(name, options, home));
+    }
+    for options in kafka.values() {
+        all.extend(sink::kafka::permissions(options, home));
+    }
+    for options in firehose.values() {
+        all.extend(sink::firehose::permissions(options, home));
+    }
+    all
+}
+
+fn json_of(policy: Policy) -> Value {
+    let (holder, document) = (policy.holder.to_string(), policy.document);
+    match policy.trust {
+        Some(trust) => json!({ "for": holder, "policy": document, "trust": trust }),
+        None => json!({ "for": holder, "policy": document }),
+    }
+}
+
+/// An account as it is written: 12 digits.
+pub fn account(text: &str) -> Result<String, String> {
+    let is_right = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_right { Ok(text.to_owned()) } else { Err("an account has 12 digits".to_owned()) }
+}
+
+/// A region as it is written: `eu-west-1`.
+pub fn region(text: &str) -> Result<String, String> {
+    let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_right = text.contains('-') && text.bytes().all(is_letter);
+    if is_right { Ok(text.to_owned()) } else { Err("a region is written such as `eu-west-1`".to_owned()) }
+}
