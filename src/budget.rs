@@ -118,6 +118,12 @@ impl Budget {
         self.0.used.load(Ordering::Acquire)
     }
 
+    /// The bytes that may be in flight.
+    #[must_use]
+    pub fn bytes_max(&self) -> usize {
+        self.0.bytes_max
+    }
+
     /// The most bytes that were ever in flight.
     #[must_use]
     pub fn peak(&self) -> usize {

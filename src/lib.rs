@@ -35,12 +35,12 @@
 //! | 3 | [`normalize`] | mapping files, compiled; from an event to OCSF bytes, and from those to ECS and CIM |
 //! | 4 | [`route`] | which sinks an event goes to |
 //! | 4 | [`delivery`] | the seam of sinks; batches, lanes, retry, dead letters |
-//! | 5 | [`telemetry`] | what the process says about itself |
+//! | 5 | [`telemetry`] | what the process says about itself: logs; health, metrics and status over HTTP |
 //! | 5 | [`aws`] | credentials, region, endpoints of all AWS clients |
 //! | 5 | [`http`] | the one place where HTTP clients are made |
 //! | 6 | [`lease`] | who reads which shard, and up to where all is settled: a local file, or a table in the layout of KCL |
 //! | 7 | [`source`] | Kinesis, files |
-//! | 7 | [`sink`] | Splunk HEC, Elastic, Kafka, Firehose, files, standard output |
+//! | 7 | [`sink`] | Splunk HEC, Elastic, Kafka, Firehose, Sumo Logic, any HTTP input, files, standard output |
 //! | 8 | [`pipeline`] | intake, workers, lanes, dead letters, drain |
 //! | 9 | [`config`] | options as written, settings as used, what is generated from them |
 //! | 10 | [`cli`] | the commands |

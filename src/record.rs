@@ -15,6 +15,9 @@ pub struct Record {
     pub position: Position,
     /// When the transport took it in, in milliseconds since 1970; `None` where the transport does not say.
     pub arrival_ms: Option<i64>,
+    /// The rule of the source that lets the record go: it is one event, filtered by this name, whose position counts like any
+    /// other's.
+    pub let_go: Option<&'static str>,
 }
 
 /// A run of records of one shard, in the shard's order, and the receipt for all of them.

@@ -58,7 +58,8 @@ pub enum Command {
     },
     /// Show where the Kinesis sources stand: leases, owners, lag, headroom, checkpoints.
     ///
-    /// The lag is asked of each shard, with one call for one record behind its checkpoint.
+    /// The lag is asked of each shard, with one call for one record behind its checkpoint. Where the configuration has an
+    /// `[admin] listen`, the process that runs with it on this machine is asked why its shards stand still.
     Status {
         /// The configuration file.
         #[arg(short, long, value_name = "FILE")]

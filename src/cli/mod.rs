@@ -4,6 +4,7 @@
 //! tests failed (`test`); 64 the configuration, a mapping or the command line is wrong, and nothing was read.
 
 mod args;
+mod asked;
 mod check;
 mod iam;
 mod normalize;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::asked::Asked;
 use super::{End, runtime};
 use crate::config;
 use crate::lease::Checkpoint;
@@ -13,25 +14,33 @@ use crate::source::kinesis::{
     KinesisOptions, Reset, ShardStanding, StartAt, Step, StreamStanding, plan_reset, standing,
 };
 
-/// Prints leases, owners, lag, headroom and checkpoints of all Kinesis sources.
+/// Prints leases, owners, lag, headroom and checkpoints of all Kinesis sources; of shards that the process of this
+/// configuration reads also why they stand still, where it can be asked.
 pub fn status(path: &Path, as_json: bool) -> Result<u8, End> {
     let sources = sources(path)?;
+    let listen = config::options(path).map_err(End::usage)?.admin.listen;
     runtime()?.block_on(async {
+        let asked = Asked::ask(listen).await;
         let mut all = Vec::new();
         for (name, options) in &sources {
             let streams = standing(name, options).await;
-            all.push((name, streams.map_err(|error| End::failed(format!("source {name}: {error}")))?));
+            all.push((name, options, streams.map_err(|error| End::failed(format!("source {name}: {error}")))?));
         }
         if as_json {
-            let document: Vec<Value> =
-                all.iter().flat_map(|(name, streams)| streams.iter().map(|s| json_of(name, s))).collect();
+            let document: Vec<Value> = all
+                .iter()
+                .flat_map(|(name, options, streams)| {
+                    streams.iter().map(|stream| json_of(name, options, stream, &asked))
+                })
+                .collect();
             println!("{:#}", Value::Array(document));
         } else {
-            for (name, streams) in &all {
+            for (name, options, streams) in &all {
                 for stream in streams {
-                    print_table(name, stream);
+                    print_table(name, options, stream, &asked);
                 }
             }
+            println!("{asked}");
         }
         Ok(0)
     })
@@ -90,14 +99,15 @@ fn print_reset(reset: &Reset) {
     }
 }
 
-fn print_table(name: &str, stream: &StreamStanding) {
+fn print_table(name: &str, options: &KinesisOptions, stream: &StreamStanding, asked: &Asked) {
     println!("source {name}, stream {}, retention {}", stream.stream, time(stream.retention));
     if let Some(leader) = &stream.leader {
         println!("  the lock of a leader of KCL 3 is held by {leader}: while it lives, siemline takes no lease");
     }
-    let header = ["shard", "state", "owner", "lag", "headroom", "checkpoint"].map(str::to_owned);
-    let rows: Vec<[String; 6]> = std::iter::once(header).chain(stream.shards.iter().map(row)).collect();
-    let mut widths = [0; 6];
+    let header = ["shard", "state", "owner", "lag", "headroom", "checkpoint", "stands still"].map(str::to_owned);
+    let row = |shard| row(shard, &standstill(asked, name, &options.shard_label(&stream.stream, &shard.shard)));
+    let rows: Vec<[String; 7]> = std::iter::once(header).chain(stream.shards.iter().map(row)).collect();
+    let mut widths = [0; 7];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
@@ -109,7 +119,18 @@ fn print_table(name: &str, stream: &StreamStanding) {
     }
 }
 
-fn row(shard: &ShardStanding) -> [String; 6] {
+/// Why a shard stands still, and for how long, as the process says that reads it.
+fn standstill(asked: &Asked, source: &str, shard: &str) -> String {
+    match asked.shard(source, shard) {
+        Some(told) if told.standstill_ms > 0 => {
+            format!("{} for {}", told.reason, time(Duration::from_millis(told.standstill_ms)))
+        }
+        Some(told) => told.reason.clone(),
+        None => "-".to_owned(),
+    }
+}
+
+fn row(shard: &ShardStanding, standstill: &str) -> [String; 7] {
     let none = || "-".to_owned();
     let owner = match (&shard.owner, &shard.next_owner) {
         (Some(owner), Some(next)) => format!("{owner} -> {next}"),
@@ -123,14 +144,16 @@ fn row(shard: &ShardStanding) -> [String; 6] {
         shard.lag.map_or_else(none, time),
         shard.headroom.map_or_else(none, time),
         shard.checkpoint.as_ref().map_or_else(none, place),
+        standstill.to_owned(),
     ]
 }
 
-fn json_of(name: &str, stream: &StreamStanding) -> Value {
+fn json_of(name: &str, options: &KinesisOptions, stream: &StreamStanding, asked: &Asked) -> Value {
     let shards: Vec<Value> = stream
         .shards
         .iter()
         .map(|shard| {
+            let told = asked.shard(name, &options.shard_label(&stream.stream, &shard.shard));
             json!({
                 "shard": shard.shard,
                 "state": shard.state.word(),
@@ -139,6 +162,8 @@ fn json_of(name: &str, stream: &StreamStanding) -> Value {
                 "checkpoint": shard.checkpoint,
                 "lag_ms": shard.lag.map(millis),
                 "headroom_ms": shard.headroom.map(millis),
+                "reason": told.map(|told| &told.reason),
+                "standstill_ms": told.map(|told| told.standstill_ms),
             })
         })
         .collect();
@@ -147,6 +172,7 @@ fn json_of(name: &str, stream: &StreamStanding) -> Value {
         "stream": stream.stream.as_str(),
         "retention_ms": millis(stream.retention),
         "kcl_leader": stream.leader,
+        "process": asked.to_string(),
         "shards": shards,
     })
 }

@@ -127,9 +127,8 @@ fn collect(root: &Value, table: &Value, path: &str, sections: &mut Vec<Section>)
         let target = resolve(root, property);
         let inner = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
         let members = target.get("additionalProperties").filter(|members| members.is_object());
-        let members =
-            members.map(|members| resolve(root, members)).filter(|members| members.get("properties").is_some());
-        if let Some(members) = members {
+        let members = members.map(|members| resolve(root, members));
+        if let Some(members) = members.filter(|members| members.get("properties").is_some() && !is_secret(members)) {
             below.push((inner(&format!("{name}.<name>")), members));
         } else if target.get("properties").is_some() && !is_secret(target) {
             below.push((inner(name), target));
@@ -196,7 +195,10 @@ fn kind(root: &Value, property: &Value) -> String {
         }
         "string" => "text".to_owned(),
         "integer" => "whole number".to_owned(),
-        "object" => "table".to_owned(),
+        "object" => match target.get("additionalProperties").filter(|members| members.is_object()) {
+            Some(members) => format!("table of {}", kind(root, members)),
+            None => name.to_owned(),
+        },
         other => other.to_owned(),
     }
 }

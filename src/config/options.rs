@@ -10,6 +10,7 @@ use crate::envelope::Limits;
 use crate::normalize::redact::RedactOptions;
 use crate::pipeline::{AccountsOptions, DeadLetterFileOptions, DeduplicateOptions, PipelineOptions};
 use crate::route::RouteOptions;
+use crate::telemetry::admin::AdminOptions;
 use crate::unit::Size;
 use crate::{sink, source};
 
@@ -37,6 +38,8 @@ pub struct Options {
     pub normalize: NormalizeOptions,
     /// What the process says about itself, on standard error.
     pub log: LogOptions,
+    /// Health, readiness, metrics and status over HTTP.
+    pub admin: AdminOptions,
 }
 
 /// Where records come from.
@@ -61,6 +64,10 @@ pub struct SinkOptions {
     pub kafka: BTreeMap<String, sink::kafka::KafkaOptions>,
     /// Amazon Data Firehose.
     pub firehose: BTreeMap<String, sink::firehose::FirehoseOptions>,
+    /// Sumo Logic.
+    pub sumo: BTreeMap<String, sink::sumo::SumoOptions>,
+    /// Any HTTP endpoint that takes NDJSON or JSON arrays.
+    pub http: BTreeMap<String, sink::http::HttpSinkOptions>,
     /// NDJSON files.
     pub file: BTreeMap<String, sink::file::FileOptions>,
     /// Standard output.

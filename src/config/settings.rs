@@ -117,6 +117,7 @@ impl Resolver<'_> {
             dead_letters: options.dead_letter.file,
             options: options.pipeline,
             limits: options.normalize.limits(),
+            admin: options.admin,
         };
         Ok(Settings { pipeline, normalize: options.normalize, log: options.log })
     }
@@ -158,6 +159,14 @@ impl Resolver<'_> {
         }
         for (name, options) in options.firehose {
             let sink = SinkSettings::firehose(&options).map_err(|error| self.in_sink("firehose", &name, &error))?;
+            sinks.push((name.into(), sink));
+        }
+        for (name, options) in options.sumo {
+            let sink = SinkSettings::sumo(&options).map_err(|error| self.in_sink("sumo", &name, &error))?;
+            sinks.push((name.into(), sink));
+        }
+        for (name, options) in options.http {
+            let sink = SinkSettings::http(&options).map_err(|error| self.in_sink("http", &name, &error))?;
             sinks.push((name.into(), sink));
         }
         for (name, options) in options.file {

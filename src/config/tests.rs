@@ -52,7 +52,15 @@ fn the_example_is_read() {
         }
     }
     // What is required has no default to show.
+    let directory = tempfile::tempdir().unwrap();
+    let url = directory.path().join("url");
+    std::fs::write(&url, "http://localhost:1").unwrap();
     let text = text
+        .replace("[sink.sumo.example]", &format!("[sink.sumo.e]\nurl = {{ file = '{}' }}", url.display()))
+        .replace("[sink.sumo.example.", "[sink.sumo.e.")
+        .replace("[sink.http.example]", "[sink.http.f]\nurl = 'http://localhost:1'")
+        .replace("[sink.http.example.", "[sink.http.f.")
+        .replace("[sink.http.f.verify_body]", "[sink.http.f.verify_body]\npointer = '/failed'\nequals = 0")
         .replace("[source.kinesis.example]", "[source.kinesis.example]\nstream = 's'")
         .replace("[source.file.example]", "[source.file.example2]\npaths = ['-']")
         .replace(
@@ -62,11 +70,11 @@ fn the_example_is_read() {
         .replace("[sink.splunk_hec.example.", "[sink.splunk_hec.a.")
         .replace("[sink.elastic.example]", "[sink.elastic.b]\nendpoint = 'http://localhost:1'")
         .replace("[sink.elastic.example.", "[sink.elastic.b.")
-        .replace("[sink.kafka.example]", "[sink.kafka.e]\nbrokers = ['localhost:1']\ntopic = 't'")
-        .replace("[sink.kafka.example.sasl]", "[sink.kafka.e.sasl]\nmechanism = 'AWS_MSK_IAM'")
-        .replace("[sink.kafka.example.", "[sink.kafka.e.")
-        .replace("[sink.firehose.example]", "[sink.firehose.f]\nstream = 's'")
-        .replace("[sink.firehose.example.", "[sink.firehose.f.")
+        .replace("[sink.kafka.example]", "[sink.kafka.g]\nbrokers = ['localhost:1']\ntopic = 't'")
+        .replace("[sink.kafka.example.sasl]", "[sink.kafka.g.sasl]\nmechanism = 'AWS_MSK_IAM'")
+        .replace("[sink.kafka.example.", "[sink.kafka.g.")
+        .replace("[sink.firehose.example]", "[sink.firehose.h]\nstream = 's'")
+        .replace("[sink.firehose.example.", "[sink.firehose.h.")
         .replace("[sink.file.example]", "[sink.file.c]\npath = 'x'")
         .replace("[sink.file.example.", "[sink.file.c.")
         .replace("[sink.stdout.example", "[sink.stdout.d")

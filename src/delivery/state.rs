@@ -14,6 +14,7 @@ use super::pace::Pace;
 use super::{Delivery, Error, LaneSettings, Parcel, Reason, Schedule, Sink};
 use crate::ack::Outcome;
 use crate::budget::Budget;
+use crate::metric::Hindrance;
 
 /// The most loads that wait on their own schedule before no more parcels are taken.
 const LATER_LOADS_MAX: usize = 64;
@@ -270,10 +271,14 @@ impl State {
         }
         let Judgement { fates, next, slow_down } = judge(asked, answer, &mut self.streak, &self.settings);
         self.mind_pause(load.is_probe, &next, is_unreachable, now);
+        self.note_condition(&next, load.history.last_ms);
         let accepted_before = self.accepted;
         let again = self.settle(load, fates);
         if self.accepted > accepted_before {
             self.pace.succeeded();
+            if self.pause.is_none() {
+                self.meters.lane.works();
+            }
         }
         if let Some(asked) = slow_down {
             self.pace.slow_down(asked, now);
@@ -377,8 +382,23 @@ impl State {
                 } else if !is_unreachable && !self.streak.is_full(&self.settings) {
                     tracing::info!(sink = &*self.name, "lane goes on");
                     self.pause = None;
+                    self.meters.lane.works();
                 }
             }
+        }
+    }
+
+    /// Takes note, for whoever asks how the lane gets on, of an answer to what was sent at this time.
+    fn note_condition(&self, next: &Next, sent_ms: i64) {
+        let hindrance = |why: &Reason| Hindrance {
+            code: why.code.clone().into_owned(),
+            words: why.words.clone(),
+            since_ms: sent_ms,
+        };
+        match next {
+            Next::Pause { why, .. } => self.meters.lane.pauses(hindrance(why)),
+            Next::Wait { why, .. } => self.meters.lane.fails(hindrance(why)),
+            Next::Go | Next::Rest | Next::Later { .. } | Next::Halves => {}
         }
     }
 

@@ -100,13 +100,13 @@ fn bodies_are_compressed_or_plain() {
 }
 
 fn inflated(encoding: &str, bytes: &[u8]) -> Vec<u8> {
-    use std::io::Read as _;
-    let mut plain = Vec::new();
-    match encoding {
-        "gzip" => flate2::read::GzDecoder::new(bytes).read_to_end(&mut plain).unwrap(),
-        "deflate" => flate2::read::ZlibDecoder::new(bytes).read_to_end(&mut plain).unwrap(),
-        _ => zstd::Decoder::new(bytes).unwrap().read_to_end(&mut plain).unwrap(),
+    let mut reader: Box<dyn std::io::Read> = match encoding {
+        "gzip" => Box::new(flate2::read::GzDecoder::new(bytes)),
+        "deflate" => Box::new(flate2::read::ZlibDecoder::new(bytes)),
+        _ => Box::new(zstd::Decoder::new(bytes).unwrap()),
     };
+    let mut plain = Vec::new();
+    std::io::copy(&mut reader, &mut plain).unwrap();
     plain
 }
 

@@ -17,6 +17,9 @@ use crate::delivery::Schedule;
 /// The first and the longest ceiling of a wait after the stream could not be listed.
 const LIST_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
+/// How often the same missing permission is told.
+const FORBIDDEN_EVERY: Duration = Duration::from_mins(1);
+
 /// After so many failures in a row the table's trouble is worth a warning.
 const FAILURES_QUIET: u32 = 3;
 
@@ -62,8 +65,11 @@ pub struct Coordinator<T, S: Shards> {
     call_max: Duration,
     schedule: Schedule,
     table_failures: u32,
+    /// What was last told of what is not permitted, and when.
+    forbidden: Option<(String, Instant)>,
     /// For which shape of the leases the source was told the outlook.
     looked_at: Option<(u64, bool)>,
+    troubles: Troubles,
     /// Why it ends when everything is settled.
     gone: Option<S::Error>,
 }
@@ -90,10 +96,28 @@ pub fn coordinator<T: LeaseTable, S: Shards>(
         call_max,
         schedule: Schedule::new(LIST_RETRY.0, LIST_RETRY.1, fastrand::u64(..), Instant::now().into_std()),
         table_failures: 0,
+        forbidden: None,
         looked_at: None,
+        troubles: Troubles::default(),
         gone: None,
     };
     (coordinator, Grants::new(desk))
+}
+
+/// What is in the way of taking leases.
+#[derive(Debug, Default)]
+struct Troubles {
+    table: Option<String>,
+    list: Option<String>,
+    leader: Option<String>,
+    /// Whether there is anything that the source was not told.
+    is_new: bool,
+}
+
+impl Troubles {
+    fn words(&self) -> Option<String> {
+        [&self.leader, &self.table, &self.list].into_iter().flatten().next().cloned()
+    }
 }
 
 /// What came of an act.
@@ -130,9 +154,15 @@ impl<T: LeaseTable, S: Shards> Coordinator<T, S> {
                 under_way.push(perform(table, shards, act, now, self.call_max));
             }
             is_news |= self.tell();
-            if is_news || self.looked_at != Some(self.worker.shape()) {
+            if is_news || self.troubles.is_new || self.looked_at != Some(self.worker.shape()) {
                 self.looked_at = Some(self.worker.shape());
-                self.desk.tell(Outlook { is_quiet: self.worker.is_quiet(), waiting: self.worker.waiting() });
+                self.troubles.is_new = false;
+                self.desk.tell(Outlook {
+                    is_quiet: self.worker.is_quiet(),
+                    waiting: self.worker.waiting(),
+                    is_known: self.worker.is_informed(),
+                    trouble: self.troubles.words(),
+                });
             }
             if self.worker.is_done() {
                 return self.gone.take().map_or(Ok(()), |error| Err(Ended::Stream(error)));
@@ -188,12 +218,18 @@ impl<T: LeaseTable, S: Shards> Coordinator<T, S> {
                     self.desk.recall(&shard, Recall::Lost);
                 }
                 News::Written { shard, ticket } => self.desk.written(&shard, ticket),
-                News::Ruled(leader) => tracing::warn!(
-                    source = %self.name, leader,
-                    "a leader of KCL 3 assigns the leases of this table, taking none: stop its workers, or set them to the \
-                     client version that is compatible with KCL 2"
-                ),
+                News::Ruled(leader) => {
+                    tracing::warn!(
+                        source = %self.name, leader,
+                        "a leader of KCL 3 assigns the leases of this table, taking none: stop its workers, or set them to the \
+                         client version that is compatible with KCL 2"
+                    );
+                    let words =
+                        format!("{leader}, a leader of KCL 3, assigns the leases of this table, and none is taken");
+                    (self.troubles.leader, self.troubles.is_new) = (Some(words), true);
+                }
                 News::Free => {
+                    (self.troubles.leader, self.troubles.is_new) = (None, true);
                     tracing::info!(source = %self.name, "no leader of KCL 3 assigns the leases any more, taking them");
                 }
             }
@@ -209,6 +245,7 @@ impl<T: LeaseTable, S: Shards> Coordinator<T, S> {
             },
             Did::Listed(Ok(shards)) => {
                 self.schedule.reset();
+                self.troubles.is_new |= self.troubles.list.take().is_some();
                 self.worker.listed(shards, now);
             }
             Did::Listed(Err(ListError::Final(error))) => {
@@ -220,6 +257,8 @@ impl<T: LeaseTable, S: Shards> Coordinator<T, S> {
             Did::Listed(Err(ListError::Passing(trouble))) => {
                 let wait = self.schedule.next(None);
                 tracing::warn!(source = %self.name, %trouble, ?wait, "cannot list shards, trying again");
+                let words = format!("cannot list shards: {trouble}");
+                (self.troubles.list, self.troubles.is_new) = (Some(words), true);
                 self.worker.not_listed(wait, now);
             }
             Did::Created(shard, lease, result) => {
@@ -243,10 +282,20 @@ impl<T: LeaseTable, S: Shards> Coordinator<T, S> {
         match result {
             Ok(value) => {
                 self.table_failures = 0;
+                self.troubles.is_new |= self.troubles.table.take().is_some();
                 Ok(Some(value))
+            }
+            // Other calls may go through meanwhile, so that no row of failures would tell of it.
+            Err(Error::Forbidden(words)) => {
+                self.tell_forbidden(words);
+                Ok(None)
             }
             Err(error) if error.is_passing() => {
                 self.table_failures = self.table_failures.saturating_add(1);
+                if self.table_failures > FAILURES_QUIET || !self.worker.is_informed() {
+                    let words = format!("the lease table failed: {error}");
+                    (self.troubles.table, self.troubles.is_new) = (Some(words), true);
+                }
                 // At once, and then each time that the failures have doubled: a table out of reach fails for every lease.
                 if self.table_failures > FAILURES_QUIET && self.table_failures.is_power_of_two() {
                     tracing::warn!(source = %self.name, %error, failures = self.table_failures, "lease table failed again");
@@ -256,6 +305,15 @@ impl<T: LeaseTable, S: Shards> Coordinator<T, S> {
                 Ok(None)
             }
             Err(error) => Err(Ended::Table(error)),
+        }
+    }
+
+    fn tell_forbidden(&mut self, words: String) {
+        let is_told =
+            self.forbidden.as_ref().is_some_and(|(told, at)| *told == words && at.elapsed() < FORBIDDEN_EVERY);
+        if !is_told {
+            tracing::warn!(source = %self.name, error = words, "the lease table does not permit it, trying on");
+            self.forbidden = Some((words, Instant::now()));
         }
     }
 }

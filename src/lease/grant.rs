@@ -67,6 +67,10 @@ pub struct Outlook {
     pub is_quiet: bool,
     /// The shards that wait until their parents are finished.
     pub waiting: Vec<String>,
+    /// Whether the stream was asked for its shards, and the table for its leases.
+    pub is_known: bool,
+    /// What is in the way of taking leases, in words: the stream or the table cannot be asked, or a leader assigns the leases.
+    pub trouble: Option<String>,
 }
 
 /// What the source wants of one shard.

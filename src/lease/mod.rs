@@ -83,16 +83,19 @@ pub enum Error {
     /// The table is not there, or is no lease table. No waiting helps.
     #[error("{0}")]
     Table(String),
-    /// It did not work this time: throttled, out of reach, or not permitted as long as nobody mends it.
+    /// It did not work this time: throttled, or out of reach.
     #[error("{0}")]
     Passing(String),
+    /// It is not permitted, until somebody mends it.
+    #[error("{0}")]
+    Forbidden(String),
 }
 
 impl Error {
     /// Says whether the same may work later.
     #[must_use]
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Passing(_))
+        matches!(self, Self::Passing(_) | Self::Forbidden(_))
     }
 }
 

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use crate::delivery::{Batch, Delivery, Error, EventView, LaneSettings, Sink};
+use crate::metric::KafkaMeter;
 use crate::sink::elastic::{Elastic, ElasticOptions};
 use crate::sink::file::{self, FileSink};
 use crate::sink::firehose::{Firehose, FirehoseOptions};
+use crate::sink::http::{HttpSink, HttpSinkOptions};
 use crate::sink::kafka::{Kafka, KafkaOptions};
 use crate::sink::splunk_hec::{SplunkHec, SplunkHecOptions};
 use crate::sink::stdout::{StdoutOptions, StdoutSink};
+use crate::sink::sumo::{Sumo, SumoOptions};
 use crate::sink::{self, Format};
 
 /// A sink that is ready to be given a lane.
@@ -33,6 +36,10 @@ pub enum AnySink {
     Kafka(Box<Kafka>),
     /// Amazon Data Firehose.
     Firehose(Box<Firehose>),
+    /// Sumo Logic.
+    Sumo(Sumo),
+    /// Any HTTP endpoint.
+    Http(HttpSink),
     /// NDJSON files.
     File(FileSink),
     /// Standard output.
@@ -64,6 +71,18 @@ impl SinkSettings {
         Ok(Self::new(AnySink::Firehose(Box::new(Firehose::new(options)?)), lane, options.format))
     }
 
+    /// A Sumo Logic sink. Reads its secrets.
+    pub fn sumo(options: &SumoOptions) -> Result<Self, sink::Error> {
+        let lane = options.lane.settings(SumoOptions::LANE)?;
+        Ok(Self::new(AnySink::Sumo(Sumo::new(options)?), lane, options.format))
+    }
+
+    /// An HTTP sink. Reads its secrets.
+    pub fn http(options: &HttpSinkOptions) -> Result<Self, sink::Error> {
+        let lane = options.lane.settings(HttpSinkOptions::LANE)?;
+        Ok(Self::new(AnySink::Http(HttpSink::new(options)?), lane, options.format))
+    }
+
     /// A file sink.
     pub fn file(options: &file::FileOptions) -> Result<Self, sink::Error> {
         let lane = options.lane.settings(file::FileOptions::LANE)?;
@@ -81,6 +100,17 @@ impl SinkSettings {
     }
 }
 
+impl AnySink {
+    /// What librdkafka's statistics say, of a Kafka sink.
+    #[must_use]
+    pub fn kafka_meter(&self) -> Option<Arc<KafkaMeter>> {
+        match self {
+            Self::Kafka(sink) => Some(sink.meter()),
+            _ => None,
+        }
+    }
+}
+
 impl Sink for AnySink {
     fn encode(&self, event: EventView<'_>, out: &mut Vec<u8>) {
         match self {
@@ -88,6 +118,8 @@ impl Sink for AnySink {
             Self::Elastic(sink) => sink.encode(event, out),
             Self::Kafka(sink) => sink.encode(event, out),
             Self::Firehose(sink) => sink.encode(event, out),
+            Self::Sumo(sink) => sink.encode(event, out),
+            Self::Http(sink) => sink.encode(event, out),
             Self::File(sink) => sink.encode(event, out),
             Self::Stdout(sink) => sink.encode(event, out),
         }
@@ -99,6 +131,8 @@ impl Sink for AnySink {
             Self::Elastic(sink) => sink.bucket(event, out),
             Self::Kafka(sink) => sink.bucket(event, out),
             Self::Firehose(sink) => sink.bucket(event, out),
+            Self::Sumo(sink) => sink.bucket(event, out),
+            Self::Http(sink) => sink.bucket(event, out),
             Self::File(sink) => sink.bucket(event, out),
             Self::Stdout(sink) => sink.bucket(event, out),
         }
@@ -110,6 +144,8 @@ impl Sink for AnySink {
             Self::Elastic(sink) => sink.send(batch).await,
             Self::Kafka(sink) => sink.send(batch).await,
             Self::Firehose(sink) => sink.send(batch).await,
+            Self::Sumo(sink) => sink.send(batch).await,
+            Self::Http(sink) => sink.send(batch).await,
             Self::File(sink) => sink.send(batch).await,
             Self::Stdout(sink) => sink.send(batch).await,
         }
@@ -121,6 +157,8 @@ impl Sink for AnySink {
             Self::Elastic(sink) => sink.check().await,
             Self::Kafka(sink) => sink.check().await,
             Self::Firehose(sink) => sink.check().await,
+            Self::Sumo(sink) => sink.check().await,
+            Self::Http(sink) => sink.check().await,
             Self::File(sink) => sink.check().await,
             Self::Stdout(sink) => sink.check().await,
         }

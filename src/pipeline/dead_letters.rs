@@ -1,12 +1,15 @@
 //! Dead letters, kept in a local file.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
 
 use super::options::DeadLetterFileOptions;
+use super::run::now_ms;
 use crate::delivery::{DeadLetter, DeadLetters, What};
 use crate::envelope::{Limits, Peeler, Piece};
+use crate::metric::{DeadLetterMeter, Hindrance};
 use crate::sink::file::{Rotating, Rotation};
 
 /// Readable by their owner only: dead letters hold the original bytes, which no redaction has seen. Reading them again
@@ -24,6 +27,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(2);
 pub struct DeadLetterFile {
     limits: Limits,
     file: Mutex<Rotating>,
+    meter: Arc<DeadLetterMeter>,
 }
 
 impl DeadLetterFile {
@@ -33,7 +37,13 @@ impl DeadLetterFile {
     pub fn new(options: &DeadLetterFileOptions, limits: Limits) -> Self {
         let rotation = Rotation { bytes_max: options.rotate_bytes_max.0, age_max: AGE_MAX, mode: MODE };
         let path = options.directory.join("dead-letters.ndjson");
-        Self { limits, file: Mutex::new(Rotating::new(path, rotation)) }
+        Self { limits, file: Mutex::new(Rotating::new(path, rotation)), meter: Arc::default() }
+    }
+
+    /// What is counted while it works.
+    #[must_use]
+    pub fn meter(&self) -> Arc<DeadLetterMeter> {
+        Arc::clone(&self.meter)
     }
 
     fn lines(&self, letters: &[DeadLetter]) -> Vec<u8> {
@@ -52,8 +62,11 @@ impl DeadLetters for DeadLetterFile {
         while let Err(error) = file.append(&lines).await {
             let path = file.path().display();
             tracing::error!(%path, %error, "cannot keep dead letters, reading stops until this is mended");
+            let words = format!("cannot write {path}: {error}");
+            self.meter.fails(Hindrance { code: "store_failed".into(), words, since_ms: now_ms() });
             tokio::time::sleep(AGAIN_AFTER).await;
         }
+        self.meter.keeps(letters.len());
     }
 }
 

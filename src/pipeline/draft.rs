@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::duplicates::Keys;
-use super::summary::Tally;
 use crate::delivery::{Block, DeadReason, Ledger, Mark, Memory, Remember, Row, What};
 use crate::envelope::Refusal;
+use crate::metric::Tally;
 
 /// What a chunk became, before it is shared.
 pub struct Draft {

@@ -26,4 +26,4 @@ pub use duplicates::DeduplicateOptions;
 pub use options::{DeadLetterFileOptions, PipelineOptions};
 pub use run::{Error, run};
 pub use settings::{Settings, SourceSettings};
-pub use summary::{SinkSummary, Summary, Tally};
+pub use summary::{SinkSummary, StandingStill, Summary};

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -10,11 +11,11 @@ use tokio::task::JoinSet;
 use super::dead_letters::DeadLetterFile;
 use super::duplicates::Duplicates;
 use super::settings::{Settings, SourceSettings};
-use super::summary::{SinkSummary, Summary, Tally};
+use super::summary::{SinkSummary, StandingStill, Summary};
 use super::worker::{Shared, Worker};
 use crate::budget::Budget;
 use crate::delivery::{self, Lane};
-use crate::metric::{EventMeter, LaneMeter};
+use crate::metric::{EventMeter, KafkaMeter, LaneMeter, SourceMeter, Tally};
 use crate::normalize::Mappings;
 use crate::normalize::redact::{self, Redactor};
 use crate::record::Chunk;
@@ -22,6 +23,7 @@ use crate::shutdown::{Shutdown, Stop};
 use crate::source::file::{FileSource, Progress};
 use crate::source::kinesis::KinesisSource;
 use crate::source::{Intake, Source};
+use crate::telemetry::{Board, admin};
 
 /// What ends a run badly.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +45,9 @@ pub enum Error {
     /// A worker cannot be started.
     #[error("cannot start a worker thread: {0}")]
     Thread(std::io::Error),
+    /// The admin server cannot have its address.
+    #[error(transparent)]
+    Admin(#[from] admin::Error),
 }
 
 /// Runs until every source has ended, or until `stop` asks for it, and drains.
@@ -59,7 +64,12 @@ pub async fn run(
     shutdown: Shutdown,
     progress: Option<Box<dyn Progress>>,
 ) -> (Summary, Result<(), Error>) {
-    let started = Instant::now();
+    let (started, started_ms) = (Instant::now(), now_ms());
+    // Before anything is read: who cannot be watched as was wanted is not to run unwatched.
+    let listener = match listen(&settings).await {
+        Ok(listener) => listener,
+        Err(error) => return (Summary::default(), Err(error)),
+    };
     let mut house = match House::build(&settings, mappings) {
         Ok(house) => house,
         Err(error) => return (Summary::default(), Err(error)),
@@ -68,6 +78,9 @@ pub async fn run(
         Ok(sources) => sources,
         Err(error) => return (Summary::default(), Err(error)),
     };
+    if let Some(listener) = listener {
+        house.watchers.spawn(watch(listener, house.board(started_ms, &shutdown)));
+    }
     let result = house.supervise(&mut sources, stop, &shutdown, settings.options.shutdown_grace.0).await;
     (house.summary(started.elapsed()), result)
 }
@@ -78,8 +91,12 @@ struct House {
     intake: Option<Intake>,
     lanes: JoinSet<()>,
     meters: Vec<(Arc<str>, Arc<LaneMeter>)>,
-    /// What keeps files current that are read again on change; it ends with the house.
-    _watchers: JoinSet<()>,
+    /// The meters of the Kafka sinks, by name.
+    kafka: Vec<(Arc<str>, Arc<KafkaMeter>)>,
+    /// The meters of the sources, by name.
+    sources: Vec<(Arc<str>, Arc<SourceMeter>)>,
+    /// What keeps files current that are read again on change, and the admin server; it ends with the house.
+    watchers: JoinSet<()>,
 }
 
 type Sources = JoinSet<Result<(), Error>>;
@@ -126,7 +143,7 @@ impl House {
             dead_letters,
             budget: budget.clone(),
             events,
-            tally: Mutex::new(Tally::default()),
+            tally: Arc::new(Mutex::new(Tally::default())),
             clock: now_ms,
         });
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -135,7 +152,10 @@ impl House {
             let thread = std::thread::Builder::new().name(format!("normalize-{number}"));
             thread.spawn(move || worker.run()).map_err(Error::Thread)?;
         }
-        Ok(Self { shared, intake: Some(Intake::new(chunks, budget)), lanes, meters, _watchers: watchers })
+        let intake = Some(Intake::new(chunks, budget));
+        let kafka = settings.sinks.iter();
+        let kafka = kafka.filter_map(|(name, sink)| Some((Arc::clone(name), sink.sink.kafka_meter()?))).collect();
+        Ok(Self { shared, intake, lanes, meters, kafka, sources: Vec::new(), watchers })
     }
 
     /// Starts the sources, and gives up the house's own hold on the intake: when the sources let go, the workers end.
@@ -150,16 +170,40 @@ impl House {
         for (name, source) in &settings.sources {
             match source {
                 SourceSettings::Kinesis(options) => {
-                    spawn(&mut tasks, name, KinesisSource::new(name, options.as_ref().clone()), &intake, shutdown);
+                    let source = KinesisSource::new(name, options.as_ref().clone());
+                    let meter = self.meter(name, source.meter());
+                    spawn(&mut tasks, name, source, meter, &intake, shutdown);
                 }
                 SourceSettings::File(options) => {
                     let source = FileSource::open(name, options.clone(), progress.take());
                     let source = source.map_err(|error| failed(name, error))?;
-                    spawn(&mut tasks, name, source, &intake, shutdown);
+                    let meter = self.meter(name, Arc::default());
+                    meter.opened(name);
+                    spawn(&mut tasks, name, source, meter, &intake, shutdown);
                 }
             }
         }
         Ok(tasks)
+    }
+
+    fn meter(&mut self, name: &Arc<str>, meter: Arc<SourceMeter>) -> Arc<SourceMeter> {
+        self.sources.push((Arc::clone(name), Arc::clone(&meter)));
+        meter
+    }
+
+    /// The meters of all that runs.
+    fn board(&self, started_ms: i64, shutdown: &Shutdown) -> Board {
+        Board {
+            started_ms,
+            sources: self.sources.clone(),
+            lanes: self.meters.clone(),
+            kafka: self.kafka.clone(),
+            events: Arc::clone(&self.shared.events),
+            tally: Arc::clone(&self.shared.tally),
+            dead_letters: self.shared.dead_letters.meter(),
+            budget: self.shared.budget.clone(),
+            shutdown: shutdown.clone(),
+        }
     }
 
     /// Waits for the sources, which end when all of theirs is settled; a lane that is not empty when the grace is over is
@@ -224,18 +268,42 @@ impl House {
             filtered: events.filtered.get(),
             dead_lettered: events.dead_lettered.get(),
             sinks: self.meters.iter().map(|(name, meter)| (Arc::clone(name), sink(meter))).collect(),
+            standing_still: self.sources.iter().flat_map(|(name, meter)| StandingStill::of(name, meter)).collect(),
             elapsed,
             in_flight_peak: self.shared.budget.peak(),
         }
     }
 }
 
-fn spawn<S>(tasks: &mut Sources, name: &Arc<str>, source: S, intake: &Intake, shutdown: &Shutdown)
-where
+async fn listen(settings: &Settings) -> Result<Option<TcpListener>, Error> {
+    let Some(listen) = settings.admin.listen else { return Ok(None) };
+    let listener = admin::bind(listen).await?;
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, "admin server listens");
+    }
+    Ok(Some(listener))
+}
+
+async fn watch(listener: TcpListener, board: Board) {
+    let _never = admin::serve(listener, board, now_ms).await;
+}
+
+fn spawn<S>(
+    tasks: &mut Sources,
+    name: &Arc<str>,
+    source: S,
+    meter: Arc<SourceMeter>,
+    intake: &Intake,
+    shutdown: &Shutdown,
+) where
     S: Source + 'static,
 {
     let (name, intake, shutdown) = (Arc::clone(name), intake.clone(), shutdown.clone());
-    tasks.spawn(async move { source.run(intake, shutdown).await.map_err(|error| failed(&name, error)) });
+    tasks.spawn(async move {
+        let result = source.run(intake, shutdown).await;
+        meter.end(result.as_ref().map(|&()| ()).map_err(ToString::to_string));
+        result.map_err(|error| failed(&name, error))
+    });
 }
 
 fn failed(name: &Arc<str>, error: impl std::error::Error + Send + Sync + 'static) -> Error {
@@ -243,7 +311,7 @@ fn failed(name: &Arc<str>, error: impl std::error::Error + Send + Sync + 'static
 }
 
 /// The wall clock, in milliseconds since 1970.
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

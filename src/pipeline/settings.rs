@@ -12,6 +12,7 @@ use crate::normalize::redact::Redactions;
 use crate::route::Routes;
 use crate::sink::Format;
 use crate::source;
+use crate::telemetry::admin::AdminOptions;
 
 /// Everything that [`run`](super::run) needs, resolved and valid.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct Settings {
     pub options: PipelineOptions,
     /// The bounds of envelopes.
     pub limits: Limits,
+    /// Where health, metrics and status are told.
+    pub admin: AdminOptions,
 }
 
 /// One source.

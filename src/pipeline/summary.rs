@@ -5,66 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Counts that workers keep, by name.
-#[derive(Clone, Debug, Default)]
-pub struct Tally {
-    /// Records taken in.
-    pub records: u64,
-    /// Bytes of them, as they came.
-    pub bytes: u64,
-    /// Events found in them, the filtered and broken ones included; a record that is broken as a whole counts as one.
-    pub events: u64,
-    /// Normalized events by log type and OCSF `severity_id`.
-    pub log_types: BTreeMap<Arc<str>, BTreeMap<u8, u64>>,
-    /// Filtered events by the rule's name.
-    pub filtered: BTreeMap<Arc<str>, u64>,
-    /// Events that never came to a sink, by code.
-    pub broken: BTreeMap<String, u64>,
-    /// Complaints by code.
-    pub complaints: BTreeMap<&'static str, u64>,
-}
-
-impl Tally {
-    /// Counts one normalized event.
-    pub fn count(&mut self, log_type: &Arc<str>, severity_id: u8) {
-        self.events += 1;
-        let severities = match self.log_types.get_mut(log_type) {
-            Some(severities) => severities,
-            None => self.log_types.entry(Arc::clone(log_type)).or_default(),
-        };
-        *severities.entry(severity_id).or_default() += 1;
-    }
-
-    /// Counts one event that a rule filtered before or after it was normalized.
-    pub fn count_filtered(&mut self, rule: &Arc<str>) {
-        match self.filtered.get_mut(rule) {
-            Some(count) => *count += 1,
-            None => *self.filtered.entry(Arc::clone(rule)).or_default() += 1,
-        }
-    }
-
-    /// Adds another tally to this one.
-    pub fn add(&mut self, other: Self) {
-        self.records += other.records;
-        self.bytes += other.bytes;
-        self.events += other.events;
-        for (log_type, severities) in other.log_types {
-            let mine = self.log_types.entry(log_type).or_default();
-            for (severity_id, count) in severities {
-                *mine.entry(severity_id).or_default() += count;
-            }
-        }
-        add(&mut self.filtered, other.filtered);
-        add(&mut self.broken, other.broken);
-        add(&mut self.complaints, other.complaints);
-    }
-}
-
-fn add<K: Ord>(mine: &mut BTreeMap<K, u64>, other: BTreeMap<K, u64>) {
-    for (key, count) in other {
-        *mine.entry(key).or_default() += count;
-    }
-}
+use crate::metric::{Reason, SourceMeter, Tally};
 
 /// What one sink did, in entries.
 #[derive(Clone, Debug, Default)]
@@ -85,6 +26,38 @@ pub struct SinkSummary {
     pub failures: u64,
 }
 
+/// A shard that stood still when the reading ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StandingStill {
+    /// The name of its source.
+    pub source: Arc<str>,
+    /// Which.
+    pub shard: Arc<str>,
+    /// Why.
+    pub reason: Reason,
+    /// For how long.
+    pub standstill: Duration,
+}
+
+impl StandingStill {
+    /// The shards of a source that stand still, as its watchdog sees them; those that wait for their parents are named too,
+    /// since they were not read.
+    pub fn of(source: &Arc<str>, meter: &SourceMeter) -> Vec<Self> {
+        let shards = meter.shards().into_iter().map(|(shard, meter)| (shard, meter.state()));
+        let still = shards.filter(|(_, state)| state.is_still);
+        let still = still.map(|(shard, state)| Self {
+            source: Arc::clone(source),
+            shard,
+            reason: state.reason,
+            standstill: Duration::from_millis(state.standstill_ms),
+        });
+        still.collect()
+    }
+}
+
+/// The most shards that are named in a summary; of more their number is told.
+const NAMED_MAX: usize = 20;
+
 /// What a run did.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
@@ -98,6 +71,8 @@ pub struct Summary {
     pub dead_lettered: u64,
     /// What each sink did.
     pub sinks: Vec<(Arc<str>, SinkSummary)>,
+    /// The shards that stood still when the reading ended.
+    pub standing_still: Vec<StandingStill>,
     /// How long the run took.
     pub elapsed: Duration,
     /// The most bytes that were in flight.
@@ -134,6 +109,17 @@ impl Summary {
             }
         }
         writeln!(f)
+    }
+
+    fn write_standing_still(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for still in self.standing_still.iter().take(NAMED_MAX) {
+            let StandingStill { source, shard, reason, standstill } = still;
+            writeln!(f, "  stood still: {shard} of source {source}: {} for {} s", reason.word(), standstill.as_secs())?;
+        }
+        match self.standing_still.len().saturating_sub(NAMED_MAX) {
+            0 => Ok(()),
+            more => writeln!(f, "  stood still: {more} shards more"),
+        }
     }
 
     fn write_sinks(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -173,6 +159,7 @@ impl fmt::Display for Summary {
             0 => writeln!(f)?,
             again => writeln!(f, " + to be read again {again}")?,
         }
+        self.write_standing_still(f)?;
         if !tally.complaints.is_empty() {
             writeln!(f, "  complaints{}", by_name(&tally.complaints))?;
         }
@@ -191,4 +178,41 @@ fn by_name<K: fmt::Display>(counts: &BTreeMap<K, u64>) -> String {
     }
     let parts: Vec<String> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
     format!(" ({})", parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards that the end of a run names the shards that stood still, and why; not those that only waited a moment; and that
+    /// of very many their number is told.
+    #[test]
+    fn shards_that_stand_still_are_named() {
+        let (source, meter) = (Arc::from("findings"), SourceMeter::default());
+        for (shard, reason, standstill_ms, is_still) in [
+            ("a", Reason::Moving, 0, false),
+            ("b", Reason::LaneFull, 30, false),
+            ("c", Reason::Throttled, 61_500, true),
+            ("d", Reason::WaitsForParent, 90_000, true),
+        ] {
+            let meter = meter.shard(&shard.into());
+            meter.measure(|state| {
+                (state.reason, state.standstill_ms, state.is_still) = (reason, standstill_ms, is_still);
+            });
+        }
+        let mut summary = Summary { standing_still: StandingStill::of(&source, &meter), ..Summary::default() };
+        let lines = |summary: &Summary| -> Vec<String> {
+            let text = summary.to_string();
+            text.lines().filter(|line| line.contains("stood still")).map(|line| line.trim().to_owned()).collect()
+        };
+        let told = [
+            "stood still: c of source findings: throttled for 61 s",
+            "stood still: d of source findings: waits_for_parent for 90 s",
+        ];
+        assert_eq!(lines(&summary), told);
+        let one = summary.standing_still[0].clone();
+        summary.standing_still = vec![one; NAMED_MAX + 3];
+        assert_eq!(lines(&summary).len(), NAMED_MAX + 1);
+        assert_eq!(lines(&summary).last().unwrap(), "stood still: 3 shards more");
+    }
 }

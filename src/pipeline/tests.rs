@@ -66,6 +66,7 @@ impl House {
             dead_letters: toml::from_str(&format!("directory = '{}'", self.path("dead"))).unwrap(),
             options: toml::from_str(self.options).unwrap(),
             limits: crate::envelope::Limits::default(),
+            admin: crate::telemetry::admin::AdminOptions::default(),
         };
         let loaded = Sources::embedded().load(Table::v1_8()).unwrap();
         let mappings = Mappings::compile(loaded.log_types, loaded.base, Table::v1_8()).unwrap();

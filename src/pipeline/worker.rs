@@ -11,12 +11,11 @@ use super::bench::{Bench, Place};
 use super::dead_letters::DeadLetterFile;
 use super::draft::Draft;
 use super::duplicates::Duplicates;
-use super::summary::Tally;
 use crate::ack::Outcome;
 use crate::budget::Budget;
 use crate::delivery::{Block, DeadLetter, DeadLetters as _, DeadReason, Parcel, What};
 use crate::envelope::{Limits, Peeler, Piece, Refusal};
-use crate::metric::EventMeter;
+use crate::metric::{EventMeter, Tally};
 use crate::normalize::redact::Redactor;
 use crate::normalize::{Mappings, Projection};
 use crate::record::Chunk;
@@ -49,7 +48,7 @@ pub struct Shared {
     /// How events ended.
     pub events: Arc<EventMeter>,
     /// What was read and made of it.
-    pub tally: Mutex<Tally>,
+    pub tally: Arc<Mutex<Tally>>,
     /// The wall clock, in milliseconds since 1970.
     pub clock: fn() -> i64,
 }
@@ -95,7 +94,9 @@ impl Worker {
         for (number, record) in (0_u32..).zip(&records) {
             draft.tally.records += 1;
             draft.tally.bytes += u64::try_from(record.data.len()).unwrap_or(u64::MAX);
-            if give_up {
+            if let Some(rule) = record.let_go {
+                draft.filter(&Arc::from(rule));
+            } else if give_up {
                 draft.give_up(number);
             } else {
                 self.read(Place { record, number, accounts: &accounts, now_ms }, &mut draft);

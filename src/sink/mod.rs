@@ -8,16 +8,17 @@ pub mod elastic;
 pub mod file;
 pub mod firehose;
 mod format;
+pub mod http;
 pub mod kafka;
 #[cfg(test)]
 mod sample;
 pub mod splunk_hec;
 pub mod stdout;
+pub mod sumo;
 pub mod template;
 
 pub use format::{Format, push_raw_line};
 
-use crate::http;
 use crate::secret;
 
 /// A sink that cannot be made of what the configuration says.
@@ -33,7 +34,7 @@ pub enum Error {
     },
     /// The endpoint or the client's options are wrong.
     #[error(transparent)]
-    Http(#[from] http::Error),
+    Http(#[from] crate::http::Error),
     /// An option of its lane is wrong.
     #[error("lane: {0}")]
     Lane(#[from] crate::delivery::OptionsError),

@@ -4,7 +4,9 @@ mod access;
 mod aggregates;
 mod backfill;
 mod fan_out;
+mod faults;
 mod memory;
+mod order;
 mod standstill;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -245,6 +245,33 @@ async fn the_dead_are_replaced() {
     }
 }
 
+/// Guards a table that is behind, and conditions that fail without a reason: what a scan shows as it was before the last write,
+/// or a check refuses, costs another look, and in the end every shard is read by one.
+#[tokio::test]
+async fn a_table_that_is_behind_costs_time_only() {
+    let fake = FakeDynamoDb::with_table(TABLE, Plan::healthy()).await;
+    fake.page_items_max(1);
+    fake.scan_behind();
+    fake.refuse("UpdateItem", "ConditionalCheckFailedException");
+    let (stream, log) = (Stream::of(4), Log::default());
+    let a = Copy::start("a", &fake, &stream, &log).await;
+    let refused = || fake.calls().iter().filter(|call| call.error.is_some()).count();
+    let waiting = async {
+        while refused() < 8 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.expect("each is tried again");
+    assert_eq!(log.counts(), BTreeMap::new(), "what is refused is not read");
+    fake.mend();
+    log.until(&[("a", 4)]).await;
+    let b = Copy::start("b", &fake, &stream, &log).await;
+    log.until(&[("a", 2), ("b", 2)]).await;
+    a.stop().await;
+    log.until(&[("b", 4)]).await;
+    b.stop().await;
+}
+
 /// Guards resharding: children are read when their parents are finished, tombstones go when nobody needs them.
 #[tokio::test]
 async fn children_follow_and_tombstones_go() {

@@ -9,6 +9,7 @@
     reason = "a test that meets what it does not expect has failed; clippy knows this of test functions only"
 )]
 
+mod admin;
 mod cli;
 mod crash;
 mod elastic;
@@ -17,9 +18,11 @@ mod fakes;
 mod firehose;
 mod house;
 mod http;
+mod http_sink;
 mod kafka;
 mod kinesis;
 mod lanes;
 mod leases;
 mod splunk_hec;
+mod sumo;
 mod takeover;

@@ -144,6 +144,10 @@ directory = {json.dumps(str(self.dead_letters))}
                 raise Failure(f"waited in vain for {what}; {count} events were delivered:\n{tail(self.log())}")
             time.sleep(0.1)
 
+    def has_said(self, words: str, times: int = 1) -> bool:
+        """Whether the log of this start holds the words so often."""
+        return self.log().read_text(errors="replace").count(words) >= times
+
     def duplicates(self) -> int:
         return sum(self.arrivals.values()) - len(self.arrivals)
 

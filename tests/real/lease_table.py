@@ -17,7 +17,7 @@ class Table:
     """The leases, as anybody sees them: who has which, how often they moved, and how long a shard had no owner who reads.
 
     `is_alive(owner)` says whether the process behind an owner runs and is not paused; `is_anybody_alive()` whether there is
-    one at all who could take a lease.
+    one at all who could take a lease. One that is still starting counts as there, so that the time is never told too short.
     """
 
     def __init__(self, endpoint: str, is_alive, is_anybody_alive):

@@ -38,6 +38,8 @@ class Stream:
         self.putting = threading.Lock()
         self.shard_of = {}
         self.place_of = {}
+        # Put by a call that had to be made again: they may stand in the stream twice.
+        self.doubtful = set()
         self.parents = {}
         self.records = 0
         self.kinesis.create_stream(StreamName=STREAM, ShardCount=shards)
@@ -71,6 +73,8 @@ class Stream:
         answer = self.kinesis.put_records(
             StreamName=STREAM, Records=[{"Data": data, "PartitionKey": key} for _, key, data in entries]
         )
+        if answer["ResponseMetadata"].get("RetryAttempts"):
+            self.doubtful.update(event_id for entry in entries for event_id in entry[0])
         refused = []
         for entry, result in zip(entries, answer["Records"], strict=True):
             if "ShardId" not in result:
@@ -99,7 +103,7 @@ class Stream:
     def out_of_order(self, arrived: dict) -> list:
         """Events that arrived before one that stands earlier in their shard, by the order of arrival of one process."""
         latest, early = {}, []
-        for event_id in sorted(arrived.keys() & self.shard_of.keys(), key=arrived.get):
+        for event_id in sorted((arrived.keys() & self.shard_of.keys()) - self.doubtful, key=arrived.get):
             shard, place = self.shard_of[event_id], self.place_of[event_id]
             if place < latest.get(shard, place):
                 early.append(event_id)

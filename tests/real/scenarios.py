@@ -30,6 +30,9 @@ SCENARIOS = (
     Scenario("uniform", "kinesis", ("kinesis_local",)),
     Scenario("kpl", "kinesis", ("kinesis_local",)),
     Scenario("soak", "kinesis", ("kinesis_local",), 1200),
+    Scenario("kcl_2", "kcl", ("kinesis_local", "kcl")),
+    Scenario("kcl_3", "kcl", ("kinesis_local", "kcl")),
+    Scenario("kcl_compatible", "kcl", ("kinesis_local", "kcl")),
     Scenario("subscription", "logs", ()),
     Scenario("schema", "ocsf", ()),
 )

@@ -14,7 +14,7 @@ import boto3
 import botocore.config
 
 READY_SECONDS = 90
-STOP_SECONDS = 10
+STOP_SECONDS = 3
 
 REGION = "eu-west-1"
 # Of no account: the stand-ins take any.

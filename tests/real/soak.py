@@ -5,6 +5,7 @@ when the killed process held chunks that no sink had settled, a split when its p
 is over, what has not hit yet is made again, in a way that is likely to, so that no run passes without its faults.
 """
 
+import contextlib
 import random
 import threading
 import time
@@ -31,8 +32,11 @@ BURST_RECORDS = 40
 # Of one call, so that a shard yields at most 20 records a second, and a burst is a lag for a while.
 RECORDS_MAX = 4
 
-SETTLE_SECONDS = 300
+SETTLE_SECONDS = 600
 ATTEMPTS_MAX = 5
+
+# How long something may take to hit, on a machine that is busy with other things.
+HIT_SECONDS = 30
 
 # Few unsettled chunks: while a sink fails, what is put stays in the stream and becomes the lag that troubles want.
 OPTIONS = """\
@@ -182,6 +186,8 @@ class Soak:
         for copy in others:
             copy.start()
         self.producer.putting.start()
+        readers = min(SHARDS, len(self.copies.copies))
+        wait_until("the copies to share", FIRST_EVENT_SECONDS, lambda: len(self.table.owners()) >= readers)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             self.make(self.plan.next())
@@ -190,16 +196,23 @@ class Soak:
                 if self.hits()[what]:
                     break
                 self.say(f"once more, until it hits: {kind}")
-                # A sink that takes nothing keeps chunks unsettled and lets a lag grow.
-                if kind not in hec.FAULTS:
-                    self.sink.fail("busy", 2 * FAILOVER_SECONDS)
-                    self.producer.put(BURST_RECORDS)
-                    time.sleep(1)
-                self.make(self.plan.trouble(kind))
-                if kind in hec.FAULTS:
-                    self.producer.put(BURST_RECORDS)
-                    time.sleep(FAILOVER_SECONDS)
+                self.insist(kind, what)
         self.settle()
+
+    def insist(self, kind: str, what: str):
+        """Makes a trouble when it is likely to hit."""
+        self.producer.put(BURST_RECORDS)
+        if kind in hec.FAULTS:
+            self.sink.fail(kind, HIT_SECONDS)
+            with contextlib.suppress(Failure):
+                wait_until(what, HIT_SECONDS, lambda: self.sink.hit[kind])
+            self.sink.recover()
+        else:
+            # A sink that takes nothing keeps chunks unsettled and lets a lag grow.
+            self.sink.fail("busy", HIT_SECONDS)
+            time.sleep(1)
+            self.make(self.plan.trouble(kind))
+            self.sink.recover()
 
     def hits(self) -> Counter:
         """What has hit by now, by its name in the table."""
@@ -219,6 +232,7 @@ class Soak:
 
     def kill(self, trouble: Trouble):
         copy = self.pick(trouble)
+        self.producer.put(BURST_RECORDS)
         copy.kill()
         # What this start has written to its file and HEC has not taken was read, and is settled nowhere.
         unsettled = copy.lives[-1].keys() - self.sink.delivered().keys()
@@ -246,6 +260,8 @@ class Soak:
         self.say(f"paused {copy.host()}, which owns {len(before)} shards")
         self.producer.put(BURST_RECORDS)
         time.sleep((1.5 + trouble.length) * FAILOVER_SECONDS)
+        with contextlib.suppress(Failure):
+            wait_until("the others to take its shards", HIT_SECONDS, lambda: before - self.owned(owner) or not before)
         taken = before - self.owned(owner)
         copy.resume()
         self.say(f"woke {copy.host()}, {len(taken)} shards were taken from it")
@@ -275,9 +291,10 @@ class Soak:
         self.say(f"{moved}, unread: {', '.join(map(str, behind.values()))} events")
 
     def pick(self, trouble: Trouble):
-        """One of the copies: all of them run between two troubles."""
+        """One of the copies, all of which run between two troubles: one that reads something, if any does."""
         awake = self.copies.awake()
-        return awake[int(trouble.whom * len(awake))]
+        chosen = [copy for copy in awake if self.owned(f":{copy.host()}:")] or awake
+        return chosen[int(trouble.whom * len(chosen))]
 
     def owned(self, owner: str) -> set:
         return {shard for shard, item in self.table.leases().items() if owner in item.get("leaseOwner", {}).get("S", "")}

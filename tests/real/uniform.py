@@ -19,7 +19,7 @@ def run(suite, directory, report: Report):
         copies = Copies(suite, directory, kinesis, dynamodb, FAILOVER_SECONDS, "ab", RECORDS_MAX)
         try:
             with Table(dynamodb, copies.is_alive, copies.is_anybody_alive) as table:
-                scale_twice(stream, copies, report)
+                scale_twice(stream, table, copies, report)
                 table.stop()
                 codes = [copy.stop() for copy in copies.copies]
                 report.check("both end with exit code 0", codes == [0, 0], f"{codes}")
@@ -29,12 +29,14 @@ def run(suite, directory, report: Report):
             report.count(stream.put_ids(), copies)
 
 
-def scale_twice(stream: Stream, copies: Copies, report: Report):
+def scale_twice(stream: Stream, table: Table, copies: Copies, report: Report):
     a, b = copies.copies
     stream.put(RECORDS)
     a.start()
     wait_until("the first event", FIRST_EVENT_SECONDS, copies.delivered)
     b.start()
+    wait_until("both to read", FIRST_EVENT_SECONDS, lambda: len(table.owners()) == 2)
+    stream.put(RECORDS)
     step(stream, copies, report, 4)
     stream.put(RECORDS)
     a.kill()

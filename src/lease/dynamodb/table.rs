@@ -206,7 +206,10 @@ impl DynamoDbTable {
                  `lease_table`"
             )),
             "AccessDeniedException" => {
-                Error::Passing(format!("{words}: allow dynamodb:{call} (`siemline iam` prints the policy)"))
+                Error::Forbidden(format!("{words}: allow dynamodb:{call} (`siemline iam` prints the policy)"))
+            }
+            "ExpiredTokenException" | "UnrecognizedClientException" => {
+                Error::Forbidden(format!("{words}: renew the credentials of the environment"))
             }
             _ => Error::Passing(words),
         }

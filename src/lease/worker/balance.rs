@@ -59,20 +59,17 @@ impl Worker {
     fn count(&mut self, now: Duration) -> (BTreeMap<Arc<str>, usize>, Vec<String>) {
         let mut counts = BTreeMap::from([(Arc::clone(&self.id), 0)]);
         let mut free = Vec::new();
-        let shards: Vec<String> = self.sight.leases().keys().cloned().collect();
-        for shard in shards {
-            if let Some(held) = self.held.get(&shard) {
+        let Self { held, sight, .. } = self;
+        sight.mark_free(|shard| !held.contains_key(shard), &self.id, self.rules.failover, now);
+        for (shard, lease) in sight.leases() {
+            if let Some(held) = held.get(shard) {
                 if matches!(held.phase, Phase::Lent | Phase::Awaited { .. }) {
                     *counts.entry(Arc::clone(&self.id)).or_default() += 1;
                 }
-                continue;
-            }
-            let is_free = self.sight.is_ready(&shard) && self.sight.is_free(&shard, &self.id, self.rules.failover, now);
-            self.sight.mark_free(&shard, is_free, now);
-            if is_free {
-                free.push(shard);
-            } else if self.sight.is_ready(&shard)
-                && let Some(owner) = self.sight.leases().get(&shard).and_then(|lease| lease.owner.as_ref())
+            } else if sight.free_since(shard).is_some() {
+                free.push(shard.clone());
+            } else if let Some(owner) = &lease.owner
+                && sight.is_ready(shard)
             {
                 *counts.entry(Arc::clone(owner)).or_default() += 1;
             }

@@ -188,9 +188,10 @@ impl Worker {
     /// When to ask again, if nothing happens before.
     #[must_use]
     pub fn due(&self, now: Duration) -> Duration {
-        let clocks = [&self.scan, &self.list].into_iter().filter_map(Clockwork::due).filter(|_| !self.is_stopping);
-        let share_at = (!self.is_stopping).then_some(self.share_at);
-        let soonest = clocks.chain(self.writes_due()).chain(share_at).min();
+        // The stream is asked when the table is known.
+        let list = self.sight.scanned().and(self.list.due());
+        let clocks = [self.scan.due(), list, Some(self.share_at)].into_iter().flatten().filter(|_| !self.is_stopping);
+        let soonest = clocks.chain(self.writes_due()).min();
         // What is due and cannot be done waits for something else, and the clock never stands still.
         soonest.unwrap_or(Duration::MAX).max(now + Duration::from_millis(1))
     }
@@ -365,6 +366,12 @@ impl Worker {
             self.lent.contains(shard) || is_others || !self.sight.is_ready(shard)
         };
         self.is_quiet_but_for_leases() && self.sight.leases().iter().all(is_settled)
+    }
+
+    /// Says whether the table was read and the stream was listed.
+    #[must_use]
+    pub fn is_informed(&self) -> bool {
+        self.shards.is_some() && self.sight.scanned().is_some()
     }
 
     fn is_quiet_but_for_leases(&self) -> bool {

@@ -222,6 +222,8 @@ impl Worker {
         self.held.iter().map(|(shard, held)| {
             let lost_at = held.alive + self.rules.failover;
             match &held.phase {
+                // What is not owned cannot be lost.
+                Phase::Awaited { .. } if self.busy.contains(shard) => Duration::MAX,
                 _ if self.busy.contains(shard) => lost_at,
                 Phase::Awaited { .. } if self.is_stopping => held.not_before.min(lost_at),
                 Phase::Awaited { asked, .. } => {

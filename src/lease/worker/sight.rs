@@ -123,17 +123,23 @@ impl Sight {
     /// Says whether the worker may take a lease that it does not have: nobody does, or its owner shows no life, or the table
     /// says that it is the worker's own.
     pub(super) fn is_free(&self, shard: &str, me: &Arc<str>, failover: Duration, now: Duration) -> bool {
-        let Some(lease) = self.leases.get(shard) else { return false };
-        match lease.actual_owner() {
-            None => true,
-            Some(owner) if owner == me && lease.checkpoint_owner.is_none() => true,
-            Some(_) => self.expires(shard, failover).is_some_and(|expires| expires <= now),
+        match (self.leases.get(shard), self.signs.get(shard)) {
+            (Some(lease), Some(sign)) => sign.is_free(lease, me, failover, now),
+            _ => false,
         }
     }
 
-    /// Since when the lease has been free without a break, where it is free now.
-    pub(super) fn mark_free(&mut self, shard: &str, is_free: bool, now: Duration) {
-        if let Some(sign) = self.signs.get_mut(shard) {
+    /// Takes note of which leases are ready and [free](Self::is_free), and since when without a break; of those that matter.
+    pub(super) fn mark_free(
+        &mut self,
+        matters: impl Fn(&str) -> bool,
+        me: &Arc<str>,
+        failover: Duration,
+        now: Duration,
+    ) {
+        for (shard, sign) in &mut self.signs {
+            let Some(lease) = self.leases.get(shard).filter(|_| matters(shard)) else { continue };
+            let is_free = sign.is_free(lease, me, failover, now) && sign.is_ready(lease, &self.leases);
             sign.free = if is_free { sign.free.or(Some(now)) } else { None };
         }
     }
@@ -150,8 +156,24 @@ impl Sight {
     /// Says whether the shard may be read. A lease with a parent that has none must have been seen twice: one reading of a
     /// large table is no picture of one moment, and the parent's lease, though created first, may have been missed by it.
     pub(super) fn is_ready(&self, shard: &str) -> bool {
-        let (Some(lease), Some(sign)) = (self.leases.get(shard), self.signs.get(shard)) else { return false };
-        let is_complete = || lease.parents.iter().all(|parent| self.leases.contains_key(parent));
-        plan::is_ready(lease, &self.leases) && (sign.scans >= 2 || is_complete())
+        match (self.leases.get(shard), self.signs.get(shard)) {
+            (Some(lease), Some(sign)) => sign.is_ready(lease, &self.leases),
+            _ => false,
+        }
+    }
+}
+
+impl Sign {
+    fn is_free(&self, lease: &Lease, me: &Arc<str>, failover: Duration, now: Duration) -> bool {
+        match lease.actual_owner() {
+            None => true,
+            Some(owner) if owner == me && lease.checkpoint_owner.is_none() => true,
+            Some(_) => self.alive + failover <= now,
+        }
+    }
+
+    fn is_ready(&self, lease: &Lease, leases: &BTreeMap<String, Lease>) -> bool {
+        let is_complete = || lease.parents.iter().all(|parent| leases.contains_key(parent));
+        plan::is_ready(lease, leases) && (self.scans >= 2 || is_complete())
     }
 }

@@ -278,6 +278,24 @@ fn a_child_waits_for_its_parents() {
     assert_eq!(scan(&mut worker, &[("b", child(&["a"]))], 52.0), ["b Take"]);
 }
 
+/// Guards against waking without need: what waits for an answer is woken by it, and not every millisecond before.
+#[test]
+fn a_worker_that_waits_for_an_answer_sleeps() {
+    let mut waiting = worker();
+    assert_eq!(waiting.poll(seconds(1.0)), [Act::Scan]);
+    assert!(waiting.due(seconds(1.0)) > seconds(2.0), "the stream is asked when the table is known");
+
+    let mut worker = worker();
+    let theirs = [("a", lease(Some(OTHER), 1)), ("b", lease(Some(OTHER), 1))];
+    let asked = scan(&mut worker, &theirs, 50.0);
+    let [asked] = asked.as_slice() else { panic!("{asked:?}") };
+    let shard = if asked.starts_with('a') { "a" } else { "b" };
+    answer(&mut worker, shard, Kind::Ask { from: OTHER.into() }, lease(Some(OTHER), 1), 50.1);
+    let acts = worker.poll(seconds(61.0));
+    assert!(written(&acts).iter().any(|write| *write == format!("{shard} Take")), "its owner shows no life: {acts:?}");
+    assert!(worker.due(seconds(61.0)) > seconds(62.0), "the write is under way");
+}
+
 /// Guards that leases are created from the stream's list, and only from a list that is younger than what was seen of the
 /// table.
 #[test]

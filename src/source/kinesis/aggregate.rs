@@ -13,6 +13,9 @@ use crate::record::Record;
 /// aggregates of 50 KiB, with a few thousand records at the most.
 const AGGREGATE_RECORDS_MAX: usize = 100_000;
 
+/// The rule that lets the records of an aggregate go of which one belongs elsewhere.
+const STRICT: &str = "kpl_strict";
+
 /// What a record costs in memory beyond its bytes, about: its position and its place in lists.
 pub const RECORD_OVERHEAD_BYTES: usize = 192;
 
@@ -38,7 +41,8 @@ pub struct Opened {
     pub broken: Option<kpl::Broken>,
     /// User records whose hash key lies outside the shard.
     pub outside: usize,
-    /// User records that are let go.
+    /// User records that are let go by the rule `kpl_strict`. They are handed on all the same, so that they are counted as
+    /// events that a rule filtered, and so that the checkpoint moves over them.
     pub discarded: usize,
 }
 
@@ -50,7 +54,7 @@ impl Opener {
         let arrival_ms = record.approximate_arrival_timestamp.and_then(|time| time.to_millis().ok());
         let data = Bytes::from(record.data.into_inner());
         let position = Position::new(Arc::clone(&self.shard), Sequence::new(&record.sequence_number));
-        let plain = |position| vec![Record { data: data.clone(), position, arrival_ms }];
+        let plain = |position| vec![Record { data: data.clone(), position, arrival_ms, let_go: None }];
         let found = match kpl::read(&data, AGGREGATE_RECORDS_MAX) {
             Found::Aggregate(found) if !found.is_empty() => found,
             Found::Plain | Found::Aggregate(_) => return Opened { records: plain(position), ..Opened::default() },
@@ -59,16 +63,16 @@ impl Opener {
             }
         };
         let outside = found.iter().filter(|record| self.is_outside(record.hash_key())).count();
-        if outside > 0 && self.is_strict {
-            return Opened { is_aggregate: true, outside, discarded: found.len(), ..Opened::default() };
-        }
+        let let_go = (outside > 0 && self.is_strict).then_some(STRICT);
+        let discarded = if let_go.is_some() { found.len() } else { 0 };
         let record = |found: kpl::UserRecord<'_>| Record {
             data: data.slice(found.data.clone()),
             position: Position { sub_sequence: u64::from(found.sub_sequence), ..position.clone() },
             arrival_ms,
+            let_go,
         };
         let records = found.into_iter().map(record).collect();
-        Opened { records, is_aggregate: true, outside, ..Opened::default() }
+        Opened { records, is_aggregate: true, outside, discarded, ..Opened::default() }
     }
 
     fn is_outside(&self, hash_key: u128) -> bool {

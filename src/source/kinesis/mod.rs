@@ -8,6 +8,7 @@
 //!
 //! All facts about the service are in the doc comments of `aws-sdk-kinesis`, unless said otherwise.
 
+mod absent;
 mod aggregate;
 mod consumer;
 mod feed;

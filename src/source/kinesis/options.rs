@@ -173,6 +173,12 @@ fn window_chunks_max() -> usize {
 }
 
 impl KinesisOptions {
+    /// What stands for a shard in positions, logs and metrics: its id, and the stream before it where a source has several.
+    #[must_use]
+    pub fn shard_label(&self, stream: &StreamName, shard: &str) -> String {
+        if self.stream.are_several() { format!("{}/{shard}", stream.slug()) } else { shard.to_owned() }
+    }
+
     /// What does not go together, or cannot be: the option, and the remedy.
     #[must_use]
     pub fn mistake(&self) -> Option<(&'static str, String)> {

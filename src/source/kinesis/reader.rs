@@ -35,7 +35,7 @@ const FAILURES_QUIET: u32 = 3;
 const FALLBACK_FAILURES: u32 = 5;
 
 /// How often the watchdog looks, at the most and at the least.
-const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
+pub(super) const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
 
 /// Arrival times are approximate, and one record may be a little earlier than the one before it: so long a backfill reads
 /// beyond its end before it believes that nothing earlier follows.
@@ -56,6 +56,20 @@ pub enum End {
     Missing(String),
     /// It was asked to stop, or the pipeline is going down; what was handed on is settled.
     Stopped,
+}
+
+impl End {
+    /// The shard that is read no more; none where the whole source stops.
+    pub fn shard(&self) -> Option<&str> {
+        match self {
+            Self::Finished(shard)
+            | Self::Reached(shard, _)
+            | Self::HandedOver(shard)
+            | Self::Lost(shard)
+            | Self::Missing(shard) => Some(shard),
+            Self::Stopped => None,
+        }
+    }
 }
 
 /// What all readers of one stream share.
@@ -175,7 +189,7 @@ impl Reader {
         let now = Instant::now();
         let window = Window::new(Arc::clone(&work.name), options.window_chunks_max.max(1), settled.clone());
         let meter = work.meter.shard(&label);
-        meter.measure(|state| (state.reason, state.standstill_ms) = (Reason::Moving, 0));
+        meter.measure(|state| (state.reason, state.standstill_ms, state.is_still) = (Reason::Moving, 0, false));
         Self {
             grant,
             shard,
@@ -433,7 +447,8 @@ impl Reader {
             self.continuation = None;
         }
         let shard = &self.opener.shard;
-        if failures > FAILURES_QUIET {
+        // What a person has to mend is told at once.
+        if failures > FAILURES_QUIET || matches!(trouble, Trouble::Forbidden(_)) {
             tracing::warn!(source = %self.work.name, %shard, %trouble, ?wait, failures, "call failed again, trying on");
         } else {
             tracing::debug!(source = %self.work.name, %shard, %trouble, ?wait, "call failed, trying again");
@@ -462,11 +477,7 @@ impl Reader {
 
 /// What stands for a shard in positions, logs and metrics: its id, and the stream before it where a source has several.
 pub fn label(work: &Work, shard: &str) -> Arc<str> {
-    if work.options.stream.are_several() {
-        format!("{}/{shard}", work.service.stream().slug()).into()
-    } else {
-        shard.into()
-    }
+    work.options.shard_label(work.service.stream(), shard).into()
 }
 
 fn at(position: &Position) -> (&crate::ack::Sequence, u64) {

@@ -12,7 +12,7 @@ use aws_sdk_kinesis::types::{ChildShard, ConsumerStatus, HashKeyRange, Record, S
 
 use super::stream::StreamName;
 use super::subscription::Subscription;
-use super::trouble::{Trouble, classify};
+use super::trouble::{Trouble, classify, remedy};
 use crate::lease::{self, Checkpoint, HashRange, ListError, Shard, StreamIdentity};
 
 /// One stream of the service.
@@ -249,7 +249,13 @@ impl Service {
             Some(message) => format!("{call} on {}: {code}: {message}", self.stream),
             None => format!("{call} on {}: {}", self.stream, DisplayErrorContext(error)),
         };
-        classify(&code, words)
+        if code.is_empty() && is_of_credentials(error) {
+            return Trouble::Forbidden(format!("{words}: mend the credentials, or the role that is assumed"));
+        }
+        match remedy(call, &code) {
+            Some(remedy) => classify(&code, format!("{words}: {remedy}")),
+            None => classify(&code, words),
+        }
     }
 
     fn garbage(&self, call: &str, what: &str) -> Trouble {
@@ -328,6 +334,12 @@ impl lease::Shards for Service {
             trouble => ListError::Passing(trouble),
         })
     }
+}
+
+/// Says whether a call was never made for want of credentials. The SDK has no code for that, and its error's type is not one
+/// that it shows: the causes say so in words.
+fn is_of_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|cause| cause.to_string().contains("credentials"))
 }
 
 /// A duration that the service tells; a negative one counts as none.

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, MissedTickBehavior, sleep};
 
+use super::absent::Absent;
 use super::consumer;
 use super::feed::now_ms;
 use super::options::{KinesisOptions, Mode};
-use super::reader::{End, Reader, Work, label};
+use super::reader::{End, LOOK_EVERY, Reader, Work, label};
 use super::service::Service;
 use super::source::Error;
 use super::trouble::Trouble;
@@ -69,43 +70,56 @@ impl<T: LeaseTable> StreamReading<T> {
         let mut result = Ok(());
         // Without an intake it is going down.
         let mut intake = Some(intake);
+        let standstill_after = work.options.standstill_after.0;
+        let mut absent = Absent::new(standstill_after);
+        let mut look = tokio::time::interval((standstill_after / 4).clamp(LOOK_EVERY.0, LOOK_EVERY.1));
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let ended = loop {
             tokio::select! {
                 ended = &mut coordinating => break ended,
                 grant = grants.next(), if intake.is_some() => match (grant, intake.as_ref()) {
                     (Some(grant), Some(entrance)) => {
+                        absent.begins(&label(&work, grant.shard()));
                         let reader = Reader::new(&work, grant, entrance.budget().account());
                         readers.push(reader.run(entrance.clone(), halted.clone()));
                     }
                     _ => intake = None,
                 },
-                () = grants.outlook_changed() => note_waiting(&work, &grants),
-                Some(ended) = readers.next() => match ended {
-                    Ok(End::Finished(shard)) => {
-                        tracing::info!(source = %work.name, shard, "shard ended, all of it is settled");
-                        work.meter.forget(&label(&work, &shard));
+                () = grants.outlook_changed() => note_outlook(&work, &grants, &mut absent),
+                // Also that the end of a backfill is seen by who has nothing to read.
+                _ = look.tick() => absent.look(&work.name, &work.meter, Instant::now()),
+                Some(ended) = readers.next() => {
+                    if let Some(shard) = ended.as_ref().ok().and_then(End::shard) {
+                        absent.ends(&label(&work, shard));
                     }
-                    Ok(End::Reached(shard, grant)) => {
-                        tracing::info!(source = %work.name, shard, "shard is read to the end that was asked for");
-                        work.meter.forget(&label(&work, &shard));
-                        has_reached = true;
-                        reached.push(async move { drop((grant.recalled().await, grant)) });
-                    }
-                    Ok(End::Missing(shard)) => {
-                        tracing::warn!(source = %work.name, shard, "shard is gone, asking the stream");
-                        work.meter.forget(&label(&work, &shard));
-                    }
-                    Ok(End::HandedOver(shard)) => {
-                        tracing::info!(source = %work.name, shard, "shard handed over");
-                        work.meter.forget(&label(&work, &shard));
-                    }
-                    Ok(End::Lost(shard)) => {
-                        tracing::warn!(source = %work.name, shard, reason = Reason::LeaseLost.word(), "shard given up");
-                    }
-                    Ok(End::Stopped) => intake = None,
-                    Err(error) => {
-                        result = result.and(Err(error));
-                        intake = None;
+                    match ended {
+                        Ok(End::Finished(shard)) => {
+                            tracing::info!(source = %work.name, shard, "shard ended, all of it is settled");
+                            work.meter.forget(&label(&work, &shard));
+                        }
+                        Ok(End::Reached(shard, grant)) => {
+                            tracing::info!(source = %work.name, shard, "shard is read to the end that was asked for");
+                            work.meter.forget(&label(&work, &shard));
+                            has_reached = true;
+                            reached.push(async move { drop((grant.recalled().await, grant)) });
+                        }
+                        Ok(End::Missing(shard)) => {
+                            tracing::warn!(source = %work.name, shard, "shard is gone, asking the stream");
+                            work.meter.forget(&label(&work, &shard));
+                        }
+                        Ok(End::HandedOver(shard)) => {
+                            tracing::info!(source = %work.name, shard, "shard handed over");
+                            work.meter.forget(&label(&work, &shard));
+                        }
+                        Ok(End::Lost(shard)) => {
+                            tracing::warn!(source = %work.name, shard, reason = Reason::LeaseLost.word(), "shard given up");
+                            absent.lost(&label(&work, &shard), Instant::now());
+                        }
+                        Ok(End::Stopped) => intake = None,
+                        Err(error) => {
+                            result = result.and(Err(error));
+                            intake = None;
+                        }
                     }
                 },
                 Some(()) = reached.next() => {}
@@ -147,28 +161,38 @@ impl<T: LeaseTable> StreamReading<T> {
     /// Sees to it that the table is ready, and that the consumer is there, where subscriptions are wanted.
     async fn prepare(self) -> Result<(Arc<Work>, T), Error> {
         let Self { name, service, options, table, meter, .. } = self;
-        prepare_table(&name, &service, &table).await?;
+        let stream: Arc<str> = service.stream().as_str().into();
+        prepare_table(&name, &service, &table, &meter).await?;
         let consumer_arn = match options.mode {
             Mode::Polling => None,
             Mode::FanOut => {
                 let consumer = options.consumer(&name);
+                meter.hinder(&stream, Some(format!("the consumer `{consumer}` is not ready yet: the log says why")));
                 let arn = consumer::ready(&service, &consumer, options.fan_out_fallback).await;
                 arn.map_err(|trouble| Error::Missing(trouble.to_string()))?.map(Arc::from)
             }
         };
+        meter.hinder(&stream, None);
         let retention_ms = AtomicU64::new(0);
         Ok((Arc::new(Work { name, service, options, meter, retention_ms, consumer_arn }), table))
     }
 }
 
 /// Waits until the table is ready; what cannot get better by waiting is an error.
-async fn prepare_table<T: LeaseTable>(name: &str, service: &Service, table: &T) -> Result<(), Error> {
+async fn prepare_table<T: LeaseTable>(
+    name: &str,
+    service: &Service,
+    table: &T,
+    meter: &SourceMeter,
+) -> Result<(), Error> {
+    let stream = service.stream().as_str().into();
     let mut schedule = Schedule::new(RETRY.0, RETRY.1, fastrand::u64(..), Instant::now().into_std());
     loop {
         match prepare(service, table).await {
             Err(Error::Lease(error)) if error.is_passing() => {
                 let wait = schedule.next(None);
                 tracing::warn!(source = name, %error, ?wait, "the lease table is not ready, trying again");
+                meter.hinder(&stream, Some(format!("the lease table is not ready: {error}")));
                 sleep(wait).await;
             }
             prepared => return prepared,
@@ -223,10 +247,15 @@ fn is_behind_end(work: &Work) -> bool {
     work.options.end_ms().is_some_and(|end_ms| now_ms() >= end_ms)
 }
 
-fn note_waiting(work: &Work, grants: &Grants) {
-    for shard in grants.outlook().waiting {
-        work.meter.shard(&label(work, &shard)).measure(|state| state.reason = Reason::WaitsForParent);
+/// Takes note of what there is to be read besides what is granted.
+fn note_outlook(work: &Work, grants: &Grants, absent: &mut Absent) {
+    let (outlook, stream) = (grants.outlook(), Arc::from(work.service.stream().as_str()));
+    if outlook.is_known {
+        work.meter.opened(&stream);
     }
+    work.meter.hinder(&stream, outlook.trouble);
+    let waiting = outlook.waiting.iter().map(|shard| label(work, shard)).collect();
+    absent.waiting(waiting, &work.meter, Instant::now());
 }
 
 /// Asks for the stream's retention now and then; never ends. What cannot be asked is not measured, and stops nothing.

@@ -135,6 +135,7 @@ impl<T: LeaseTable> Source for KinesisSource<T> {
             };
             let service = Service::new(&sdk_config, &stream, options.endpoint_url.as_deref());
             let (name, options, meter) = (Arc::clone(&name), Arc::clone(&options), Arc::clone(&meter));
+            meter.expect(&stream.as_str().into());
             let reading = StreamReading { name, service, options, table, meter, start };
             readings.push(reading.run(intake.clone(), halted.clone()));
         }

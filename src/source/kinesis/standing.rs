@@ -15,6 +15,11 @@ use super::{StartAt, StreamName};
 use crate::aws;
 use crate::lease::{self, Checkpoint, Lease, LeaseTable as _, Shard, Store, is_ready};
 
+/// How often a shard is asked for its lag while its calls are throttled, and how long it is left alone between: `GetRecords`
+/// may be called five times a second.
+const LAG_TRIES: u32 = 3;
+const LAG_AGAIN_AFTER: Duration = Duration::from_millis(500);
+
 /// One stream of a source.
 #[derive(Clone, Debug)]
 pub struct StreamStanding {
@@ -283,11 +288,22 @@ fn rows(listed: &[Shard], leases: &BTreeMap<String, Lease>) -> Vec<ShardStanding
     rows.into_values().collect()
 }
 
+/// How far the checkpoint is behind. A shard that is read at the same time may have no call left in this second; where it has
+/// none for long, its lag is not known, which is no reason to tell nothing of the others.
 async fn lag(service: &Service, shard: &str, checkpoint: Checkpoint) -> Result<Option<Duration>, Trouble> {
-    match service.iterator(shard, &From::Checkpoint(checkpoint)).await? {
-        Some(iterator) => Ok(service.records(&iterator, 1).await?.behind),
-        None => Ok(None),
+    for _ in 0..LAG_TRIES {
+        let asked = async {
+            match service.iterator(shard, &From::Checkpoint(checkpoint.clone())).await? {
+                Some(iterator) => Ok(service.records(&iterator, 1).await?.behind),
+                None => Ok(None),
+            }
+        };
+        match asked.await {
+            Err(Trouble::Throttled(_)) => sleep(LAG_AGAIN_AFTER).await,
+            asked => return asked,
+        }
     }
+    Ok(None)
 }
 
 async fn service(name: &str, options: &KinesisOptions, stream: &StreamName) -> Service {

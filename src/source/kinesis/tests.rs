@@ -72,14 +72,16 @@ fn user_records_have_positions() {
     assert_eq!((opened.outside, opened.discarded), (0, 0));
 }
 
-/// Guards what becomes of records that belong elsewhere: kept and counted, or, strict, their whole aggregate let go and
-/// counted.
+/// Guards what becomes of records that belong elsewhere: kept and counted, or, strict, their whole aggregate let go by
+/// name and counted.
 #[test]
 fn records_outside_the_shard_are_kept_and_counted() {
     let kept = open(aggregate(&[9, 15, 21]), false);
     assert_eq!((kept.records.len(), kept.outside, kept.discarded), (3, 2, 0));
     let strict = open(aggregate(&[15, 21, 16]), true);
-    assert_eq!((strict.records.len(), strict.outside, strict.discarded), (0, 1, 3));
+    assert_eq!((strict.records.len(), strict.outside, strict.discarded), (3, 1, 3));
+    assert!(strict.records.iter().all(|record| record.let_go == Some("kpl_strict")), "each counts as filtered");
+    assert!(kept.records.iter().all(|record| record.let_go.is_none()));
 }
 
 /// Guards that nothing is dropped that cannot be opened: plain records, broken aggregates and empty ones come as they are.

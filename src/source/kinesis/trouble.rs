@@ -74,6 +74,27 @@ pub fn classify(code: &str, words: String) -> Trouble {
     }
 }
 
+/// What a person can do about a failed call, where no waiting helps.
+#[must_use]
+pub fn remedy(call: &str, code: &str) -> Option<String> {
+    let words = match code {
+        "AccessDeniedException" => return Some(format!("allow kinesis:{call} (`siemline iam` prints the policy)")),
+        "KMSAccessDeniedException" => {
+            "allow kms:Decrypt with the stream's key, by our policy (`siemline iam` prints it) and by the key's own"
+        }
+        "KMSDisabledException" => "enable the stream's key",
+        "KMSInvalidStateException" => "cancel the deletion of the stream's key, or wait until it is ready",
+        "KMSNotFoundException" => "encrypt the stream with a key that is there",
+        "KMSOptInRequired" => "sign the account up for KMS",
+        "ExpiredTokenException" | "UnrecognizedClientException" | "MissingAuthenticationTokenException" => {
+            "renew the credentials of the environment; those of a role are renewed by themselves"
+        }
+        "InvalidSignatureException" => "mend the secret key of the credentials, or the clock",
+        _ => return None,
+    };
+    Some(words.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

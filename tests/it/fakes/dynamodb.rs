@@ -46,6 +46,10 @@ struct State {
     page_items_max: usize,
     /// Whether a failed condition gives the item back: the service does where it is asked to, and stand-ins do not.
     gives_back: bool,
+    /// Whether a scan shows the table as it was before the last write, whatever it asks for.
+    is_behind: bool,
+    /// What is answered to these calls until it is mended: a code.
+    refused: HashMap<String, String>,
     calls: Vec<Call>,
     violations: Vec<String>,
 }
@@ -67,6 +71,8 @@ impl FakeDynamoDb {
             plan,
             page_items_max: 1000,
             gives_back: true,
+            is_behind: false,
+            refused: HashMap::new(),
             calls: Vec::new(),
             violations: Vec::new(),
         }));
@@ -123,6 +129,21 @@ impl FakeDynamoDb {
     /// Does not give the item back when a condition fails, as the stand-ins do.
     pub fn give_nothing_back(&self) {
         self.state().gives_back = false;
+    }
+
+    /// Shows scans the table as it was before the last write.
+    pub fn scan_behind(&self) {
+        self.state().is_behind = true;
+    }
+
+    /// Refuses all calls of this name, until it is mended.
+    pub fn refuse(&self, operation: &str, code: &str) {
+        self.state().refused.insert(operation.to_owned(), code.to_owned());
+    }
+
+    /// Refuses nothing any more.
+    pub fn mend(&self) {
+        self.state().refused.clear();
     }
 
     /// The calls that came.
@@ -210,6 +231,13 @@ fn answer(state: &mut State, asked: &Asked) -> Reply {
         }
     };
     let mut call = Call { operation, key: None, error: None };
+    if let Some(code) = state.refused.get(&call.operation) {
+        call.error = Some(code.clone());
+        let kind = format!("com.amazonaws.dynamodb.v20120810#{code}");
+        let refused = Reply::json(400, &json!({ "__type": kind, "message": "by plan" }));
+        state.calls.push(call);
+        return refused;
+    }
     let fault = state.plan.next();
     let reply = if let Some(refused) = before(fault.as_ref()) {
         call.error = Some("by plan".to_owned());
@@ -334,13 +362,13 @@ struct Scan {
 
 fn scan(state: &mut State, asked: &Asked) -> Result<Value, Refusal> {
     let asked: Scan = members(asked)?;
-    let page_items_max = state.page_items_max;
+    let (page_items_max, is_behind_writes) = (state.page_items_max, state.is_behind);
     let table = named(state, &asked.table_name)?;
     let behind = match &asked.exclusive_start_key {
         Some(key) => Some(key_of(table, key)?),
         None => None,
     };
-    let items = table.read(asked.consistent_read);
+    let items = table.read(asked.consistent_read.filter(|_| !is_behind_writes));
     let is_behind = |key: &&String| behind.as_ref().is_none_or(|behind| *key > behind);
     let page: Vec<&String> = items.keys().filter(is_behind).take(page_items_max).collect();
     let mut found = Vec::new();

@@ -92,6 +92,8 @@ struct State {
     /// Whether the end of a shard tells its children; emulators leave them out.
     tells_children: bool,
     retention_hours: u32,
+    /// What is answered to these calls until it is mended: a code and a message.
+    refused: HashMap<String, (String, String)>,
 }
 
 #[derive(Clone, Debug)]
@@ -130,6 +132,7 @@ impl State {
             fan_out: FanOut::default(),
             tells_children: true,
             retention_hours: 24,
+            refused: HashMap::new(),
         }))
     }
 }
@@ -248,6 +251,16 @@ impl FakeKinesis {
         self.state().retention_hours = hours;
     }
 
+    /// Refuses all calls of this name, until it is mended.
+    pub fn refuse(&self, operation: &str, code: &str, message: &str) {
+        self.state().refused.insert(operation.to_owned(), (code.to_owned(), message.to_owned()));
+    }
+
+    /// Refuses nothing any more.
+    pub fn mend(&self) {
+        self.state().refused.clear();
+    }
+
     /// Consumers and subscriptions.
     pub fn fan_out<T>(&self, use_it: impl FnOnce(&mut FanOut) -> T) -> T {
         use_it(&mut self.state().fan_out)
@@ -358,6 +371,12 @@ fn answer(state: &mut State, asked: &Asked) -> Reply {
     };
     let mut call = Call::of(&operation);
     key(asked).clone_into(&mut call.key);
+    if let Some((code, message)) = state.refused.get(&operation) {
+        call.error = Some(code.clone());
+        let refused = Reply::json(400, &json!({ "__type": code, "message": message }));
+        state.calls.push(call);
+        return refused;
+    }
     let fault = state.plan.next();
     let reply = if let Some(refused) = before(fault.as_ref()) {
         call.error = Some(String::from("by plan"));

@@ -38,16 +38,17 @@ impl Simulation {
                 being.is_paused = true;
                 self.tally.pauses += 1;
                 let back = self.now + self.dice.u64(500..20_000);
-                self.at(back, Event::Recover(n, 0));
+                self.trouble_at(back, Event::Recover(n, 0));
             }
             2 => {
                 being.is_cut_off = true;
                 self.tally.partitions += 1;
                 let back = self.now + self.dice.u64(500..20_000);
-                self.at(back, Event::Recover(n, 1));
+                self.trouble_at(back, Event::Recover(n, 1));
             }
             _ => {
                 being.worker.stop(now);
+                being.is_stopping = true;
                 being.readings.values_mut().for_each(|reading| reading.is_recalled = true);
                 self.tally.stops += 1;
                 self.poll_soon(n);
@@ -78,13 +79,14 @@ impl Simulation {
             let other = &self.stream[open[at + 1]].shard;
             let (parents, end) = (vec![parent, other.id.clone()], other.hash_range.unwrap().end);
             self.stream[open[at + 1]].shard.is_closed = true;
+            self.tally.merges += 1;
             self.stream.push(stored(next, parents, range.start, end, records));
         } else {
+            self.tally.splits += 1;
             let middle = range.start + (range.end - range.start) / 2;
             self.stream.push(stored(next, vec![parent.clone()], range.start, middle, records));
             self.stream.push(stored(next + 1, vec![parent], middle + 1, range.end, records));
         }
         self.stream[open[at]].shard.is_closed = true;
-        self.tally.reshards += 1;
     }
 }

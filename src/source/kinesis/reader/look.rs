@@ -41,12 +41,22 @@ impl Reader {
         if let Tell::StandsStill(standstill) = self.write_watch.look(now, write_reason) {
             tracing::warn!(%source, %shard, reason = write_reason.word(), ?standstill, "checkpoint is not written");
         }
-        let standstill = if reason == Reason::Moving { Duration::ZERO } else { self.watch.standstill(now) };
+        // The reading may go on while no checkpoint can be written; then that is what there is to be told.
+        let (reason, standstill) = match (reason, self.write_watch.standstill(now)) {
+            (Reason::Moving, standstill)
+                if write_reason == Reason::CheckpointStuck && standstill >= self.work.options.standstill_after.0 =>
+            {
+                (write_reason, standstill)
+            }
+            (Reason::Moving, _) => (reason, Duration::ZERO),
+            _ => (reason, self.watch.standstill(now)),
+        };
         let retention = Duration::from_millis(self.work.retention_ms.load(Ordering::Relaxed));
         let oldest_ms = self.arrivals.oldest_ms().or_else(|| self.ready.front().and_then(|record| record.arrival_ms));
         self.meter.measure(|state| {
             state.reason = reason;
             state.standstill_ms = u64::try_from(standstill.as_millis()).unwrap_or(u64::MAX);
+            state.is_still = reason != Reason::Moving && standstill >= self.work.options.standstill_after.0;
             let behind = state.behind_ms.map(Duration::from_millis);
             let is_known = !retention.is_zero() && (oldest_ms.is_some() || behind.is_some());
             state.headroom_ms = is_known.then(|| headroom_ms(retention, now_ms(), oldest_ms, behind));

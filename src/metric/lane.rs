@@ -1,0 +1,170 @@
+//! What lanes and the dead letters count, and what hinders them.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::Counter;
+
+/// What one lane counts, in entries unless said otherwise.
+#[derive(Debug, Default)]
+pub struct LaneMeter {
+    /// Entries that were routed to the lane.
+    pub entries: Counter,
+    /// Entries that the destination accepted, duplicates included.
+    pub delivered: Counter,
+    /// Of these, the ones it said it had already.
+    pub duplicates: Counter,
+    /// Entries that lie in the dead letters.
+    pub dead_lettered: Counter,
+    /// Entries whose receipt was given up: they are read again.
+    pub abandoned: Counter,
+    /// Entries sent once more, counted each time.
+    pub retried: Counter,
+    /// Requests sent.
+    pub requests: Counter,
+    /// Requests that failed as a whole.
+    pub failures: Counter,
+    /// Batches cut in halves.
+    pub splits: Counter,
+    /// Times the lane paused because nothing would get through.
+    pub pauses: Counter,
+    /// Bytes of encoded batches before compression, each sending counted.
+    pub bytes: Counter,
+    condition: Mutex<LaneCondition>,
+}
+
+/// How a lane gets on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum LaneCondition {
+    /// The destination takes what it is sent, as far as is known. Next: `Failing` or `Paused`.
+    #[default]
+    Works,
+    /// The destination accepts nothing, and is asked again until it does. Next: `Works` or `Paused`.
+    Failing(Hindrance),
+    /// Nothing gets through until somebody mends something; small batches probe. Next: `Works`.
+    Paused(Hindrance),
+}
+
+/// What stands in the way of something, and since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hindrance {
+    /// A stable code.
+    pub code: String,
+    /// What was said, in words.
+    pub words: String,
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: i64,
+}
+
+impl LaneMeter {
+    /// How the lane gets on now.
+    #[must_use]
+    pub fn condition(&self) -> LaneCondition {
+        self.lock().clone()
+    }
+
+    /// The destination accepts nothing. Since when is kept from the first time; a pause stays one.
+    pub fn fails(&self, why: Hindrance) {
+        let mut condition = self.lock();
+        *condition = match std::mem::take(&mut *condition) {
+            LaneCondition::Works => LaneCondition::Failing(why),
+            LaneCondition::Failing(before) => LaneCondition::Failing(why.kept_since(&before)),
+            LaneCondition::Paused(before) => LaneCondition::Paused(before),
+        };
+    }
+
+    /// The lane pauses, or stays paused, because of this.
+    pub fn pauses(&self, why: Hindrance) {
+        let mut condition = self.lock();
+        *condition = match std::mem::take(&mut *condition) {
+            LaneCondition::Works | LaneCondition::Failing(_) => LaneCondition::Paused(why),
+            LaneCondition::Paused(before) => LaneCondition::Paused(why.kept_since(&before)),
+        };
+    }
+
+    /// The destination takes what it is sent.
+    pub fn works(&self) {
+        *self.lock() = LaneCondition::Works;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LaneCondition> {
+        self.condition.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Hindrance {
+    fn kept_since(self, before: &Self) -> Self {
+        Self { since_ms: before.since_ms, ..self }
+    }
+}
+
+/// How events ended, over all sinks: each event counted once, when its last lane has spoken, with the worst outcome.
+#[derive(Debug, Default)]
+pub struct EventMeter {
+    /// Events that every sink they were routed to has.
+    pub delivered: Counter,
+    /// Events that a named rule let go.
+    pub filtered: Counter,
+    /// Events that lie in the dead letters of at least one sink.
+    pub dead_lettered: Counter,
+    /// Events that are read again.
+    pub abandoned: Counter,
+}
+
+/// What the store of dead letters counts.
+#[derive(Debug, Default)]
+pub struct DeadLetterMeter {
+    /// Letters that are kept.
+    pub kept: Counter,
+    hindrance: Mutex<Option<Hindrance>>,
+}
+
+impl DeadLetterMeter {
+    /// Why nothing can be kept now; `None` where it can.
+    #[must_use]
+    pub fn hindrance(&self) -> Option<Hindrance> {
+        self.lock().clone()
+    }
+
+    /// Nothing can be kept. Since when is kept from the first time.
+    pub fn fails(&self, why: Hindrance) {
+        let mut hindrance = self.lock();
+        *hindrance = Some(match hindrance.take() {
+            Some(before) => why.kept_since(&before),
+            None => why,
+        });
+    }
+
+    /// So many letters were kept.
+    pub fn keeps(&self, letters: usize) {
+        self.kept.add_count(letters);
+        *self.lock() = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Hindrance>> {
+        self.hindrance.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards what is said of a lane: since when is that of the first time, and a destination that is also out of reach does
+    /// not hide that the lane has paused.
+    #[test]
+    fn a_condition_keeps_its_beginning() {
+        let why = |code: &str, since_ms| Hindrance { code: code.into(), words: String::new(), since_ms };
+        let meter = LaneMeter::default();
+        assert_eq!(meter.condition(), LaneCondition::Works);
+        meter.fails(why("http_503", 1));
+        meter.fails(why("timeout", 2));
+        assert_eq!(meter.condition(), LaneCondition::Failing(why("timeout", 1)));
+        meter.pauses(why("http_401", 3));
+        meter.fails(why("http_503", 4));
+        assert_eq!(meter.condition(), LaneCondition::Paused(why("http_401", 3)));
+        meter.pauses(why("http_403", 5));
+        assert_eq!(meter.condition(), LaneCondition::Paused(why("http_403", 3)));
+        meter.works();
+        assert_eq!(meter.condition(), LaneCondition::Works);
+    }
+}

@@ -1,0 +1,168 @@
+//! The metrics in the text format of Prometheus, version 0.0.4
+//! (<https://prometheus.io/docs/instrumenting/exposition_formats/>). Pure.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+
+use super::status::{LaneStatus, ShardStatus, Status};
+use crate::metric::{KafkaState, Metric};
+
+/// All metrics, each with its meaning and kind, also where there is no value yet.
+#[must_use]
+pub fn exposition(status: &Status) -> String {
+    let mut text = String::new();
+    for metric in Metric::ALL {
+        let name = metric.name();
+        let help = metric.help().replace('\\', "\\\\").replace('\n', "\\n");
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {}", metric.kind().word());
+        tell(*metric, status, &mut Samples { metric: *metric, text: &mut text });
+    }
+    text
+}
+
+/// The values of one metric.
+fn tell(metric: Metric, status: &Status, out: &mut Samples<'_>) {
+    let events = &status.events;
+    match metric {
+        Metric::BuildInfo => out.put(&[&status.version], 1_u64),
+        Metric::StartTime => out.put(&[], Seconds(status.started_ms)),
+        Metric::Ready => out.put(&[], u64::from(status.is_ready)),
+        Metric::RecordsRead => out.put(&[], events.records),
+        Metric::RecordBytesRead => out.put(&[], events.record_bytes),
+        Metric::EventsRead => out.put(&[], events.read),
+        Metric::EventsDelivered => out.put(&[], events.delivered),
+        Metric::EventsFiltered => out.named(&events.by_rule),
+        Metric::EventsDeadLettered => out.put(&[], events.dead_lettered),
+        Metric::EventsAbandoned => out.put(&[], events.abandoned),
+        Metric::EventsInFlight => out.put(&[], events.in_flight),
+        Metric::EventsNormalized => {
+            for (log_type, counts) in &events.by_log_type {
+                for (severity, count) in counts {
+                    out.put(&[log_type, severity], count);
+                }
+            }
+        }
+        Metric::EventsBroken => out.named(&events.broken),
+        Metric::Complaints => out.named(&events.complaints),
+        Metric::LaneEntries => out.lanes(status, |lane| lane.entries),
+        Metric::LaneDelivered => out.lanes(status, |lane| lane.delivered),
+        Metric::LaneDuplicates => out.lanes(status, |lane| lane.duplicates),
+        Metric::LaneDeadLettered => out.lanes(status, |lane| lane.dead_lettered),
+        Metric::LaneAbandoned => out.lanes(status, |lane| lane.abandoned),
+        Metric::LaneInFlight => out.lanes(status, |lane| lane.in_flight),
+        Metric::LaneRetried => out.lanes(status, |lane| lane.retried),
+        Metric::LaneRequests => out.lanes(status, |lane| lane.requests),
+        Metric::LaneFailures => out.lanes(status, |lane| lane.failures),
+        Metric::LaneSplits => out.lanes(status, |lane| lane.splits),
+        Metric::LaneBytes => out.lanes(status, |lane| lane.bytes),
+        Metric::LanePauses => out.lanes(status, |lane| lane.pauses),
+        Metric::LanePaused => out.lanes(status, |lane| u64::from(lane.condition == "paused")),
+        Metric::LaneFailing => out.lanes(status, |lane| u64::from(lane.condition == "failing")),
+        Metric::KafkaBrokers => out.kafka(status, |kafka| kafka.brokers),
+        Metric::KafkaBrokersUp => out.kafka(status, |kafka| kafka.brokers_up),
+        Metric::KafkaQueued => out.kafka(status, |kafka| kafka.queued_messages),
+        Metric::KafkaQueuedBytes => out.kafka(status, |kafka| kafka.queued_bytes),
+        Metric::KafkaRequests => out.kafka(status, |kafka| kafka.requests),
+        Metric::KafkaRequestRetries => out.kafka(status, |kafka| kafka.request_retries),
+        Metric::KafkaRequestTimeouts => out.kafka(status, |kafka| kafka.request_timeouts),
+        Metric::KafkaConnectionErrors => out.kafka(status, |kafka| kafka.connection_errors),
+        Metric::KafkaRoundTrip => out.kafka(status, |kafka| {
+            let us = kafka.round_trip_p99_us;
+            format!("{}.{:06}", us / 1_000_000, us % 1_000_000)
+        }),
+        Metric::KafkaThrottle => out.kafka(status, |kafka| seconds(kafka.throttle_max_ms)),
+        Metric::DeadLettersKept => out.put(&[], status.dead_letters.kept),
+        Metric::DeadLettersStuck => out.put(&[], u64::from(status.dead_letters.hindrance.is_some())),
+        Metric::MemoryInFlight => out.put(&[], status.memory.in_flight_bytes),
+        Metric::MemoryInFlightPeak => out.put(&[], status.memory.in_flight_bytes_peak),
+        Metric::MemoryInFlightMax => out.put(&[], status.memory.in_flight_bytes_max),
+        Metric::SourceOpen => {
+            for (name, source) in &status.sources {
+                out.put(&[name], u64::from(source.state == "reading"));
+            }
+        }
+        Metric::ShardRecords => out.shards(status, |shard| Some(shard.records)),
+        Metric::ShardBytes => out.shards(status, |shard| Some(shard.bytes)),
+        Metric::ShardBehind => out.shards(status, |shard| shard.behind_ms.map(seconds)),
+        Metric::ShardRetentionHeadroom => out.shards(status, |shard| shard.headroom_ms.map(Seconds)),
+        Metric::ShardStandstill => {
+            for (name, source) in &status.sources {
+                for (shard, state) in &source.shards {
+                    out.put(&[name, shard, &state.reason], seconds(state.standstill_ms));
+                }
+            }
+        }
+        Metric::ShardThrottled => out.shards(status, |shard| Some(shard.throttled)),
+        Metric::ShardFailures => out.shards(status, |shard| Some(shard.failures)),
+        Metric::KplAggregates => out.shards(status, |shard| Some(shard.kpl_aggregates)),
+        Metric::KplBroken => out.shards(status, |shard| Some(shard.kpl_broken)),
+        Metric::KplOutside => out.shards(status, |shard| Some(shard.kpl_outside)),
+        Metric::KplDiscarded => out.shards(status, |shard| Some(shard.kpl_discarded)),
+    }
+}
+
+/// Where the values of one metric are written.
+struct Samples<'a> {
+    metric: Metric,
+    text: &'a mut String,
+}
+
+impl Samples<'_> {
+    /// One value, with those of the metric's labels in their order.
+    fn put(&mut self, labels: &[&dyn fmt::Display], value: impl fmt::Display) {
+        debug_assert_eq!(labels.len(), self.metric.labels().len(), "{}", self.metric.name());
+        self.text.push_str(self.metric.name());
+        let pairs = self.metric.labels().iter().zip(labels);
+        for (number, (name, value)) in pairs.enumerate() {
+            let before = if number == 0 { '{' } else { ',' };
+            let value = value.to_string().replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            let _ = write!(self.text, "{before}{name}=\"{value}\"");
+        }
+        let after = if labels.is_empty() { "" } else { "}" };
+        let _ = writeln!(self.text, "{after} {value}");
+    }
+
+    fn named(&mut self, counts: &BTreeMap<String, u64>) {
+        for (name, count) in counts {
+            self.put(&[name], count);
+        }
+    }
+
+    fn lanes(&mut self, status: &Status, value: impl Fn(&LaneStatus) -> u64) {
+        for (name, lane) in &status.lanes {
+            self.put(&[name], value(lane));
+        }
+    }
+
+    fn kafka<V: fmt::Display>(&mut self, status: &Status, value: impl Fn(&KafkaState) -> V) {
+        for (name, kafka) in &status.kafka {
+            self.put(&[name], value(kafka));
+        }
+    }
+
+    /// A value for each shard where it is known.
+    fn shards<V: fmt::Display>(&mut self, status: &Status, value: impl Fn(&ShardStatus) -> Option<V>) {
+        for (name, source) in &status.sources {
+            for (shard, state) in &source.shards {
+                if let Some(value) = value(state) {
+                    self.put(&[name, shard], value);
+                }
+            }
+        }
+    }
+}
+
+/// Milliseconds, written as seconds without a loss.
+struct Seconds(i64);
+
+fn seconds(milliseconds: u64) -> Seconds {
+    Seconds(i64::try_from(milliseconds).unwrap_or(i64::MAX))
+}
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let milliseconds = self.0.unsigned_abs();
+        write!(f, "{sign}{}.{:03}", milliseconds / 1000, milliseconds % 1000)
+    }
+}
