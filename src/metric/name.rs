@@ -136,6 +136,27 @@ metrics! {
     /// 1 while the destination accepts nothing and is asked again.
     LaneFailing = Gauge "siemline_lane_failing" ["sink"];
 
+    /// Brokers of the cluster that a Kafka sink has learned of.
+    KafkaBrokers = Gauge "siemline_kafka_brokers" ["sink"];
+    /// Brokers that a Kafka sink is connected to.
+    KafkaBrokersUp = Gauge "siemline_kafka_brokers_up" ["sink"];
+    /// Messages that librdkafka holds: not yet sent, or sent and not yet answered.
+    KafkaQueued = Gauge "siemline_kafka_queued_messages" ["sink"];
+    /// Bytes of these messages.
+    KafkaQueuedBytes = Gauge "siemline_kafka_queued_bytes" ["sink"];
+    /// Requests to brokers. It begins anew with a new producer, as the others of Kafka do.
+    KafkaRequests = Counter "siemline_kafka_requests_total" ["sink"];
+    /// Requests to brokers that librdkafka sent once more.
+    KafkaRequestRetries = Counter "siemline_kafka_request_retries_total" ["sink"];
+    /// Requests to brokers that were not answered in time.
+    KafkaRequestTimeouts = Counter "siemline_kafka_request_timeouts_total" ["sink"];
+    /// Failures of connections to brokers while something was sent or read.
+    KafkaConnectionErrors = Counter "siemline_kafka_connection_errors_total" ["sink"];
+    /// The 99th percentile of the time from request to answer, of the slowest broker, over the last seconds.
+    KafkaRoundTrip = Gauge "siemline_kafka_round_trip_seconds" ["sink"];
+    /// The longest time for which a broker asked a Kafka sink to wait, over the last seconds.
+    KafkaThrottle = Gauge "siemline_kafka_throttle_max_seconds" ["sink"];
+
     /// Dead letters that are kept.
     DeadLettersKept = Counter "siemline_dead_letters_kept_total" [];
     /// 1 while dead letters cannot be kept; reading stops then.

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use super::{Board, Status, exposition, page};
 use crate::budget::Budget;
 use crate::metric::{
-    DeadLetterMeter, EventMeter, Hindrance, Kind, LaneMeter, LaneReason, LaneState, Metric, Reason, ShardMeter,
-    SourceMeter, Tally,
+    DeadLetterMeter, EventMeter, Hindrance, KafkaMeter, KafkaState, Kind, LaneMeter, LaneReason, LaneState, Metric,
+    Reason, ShardMeter, SourceMeter, Tally,
 };
 use crate::shutdown;
 
@@ -51,10 +51,13 @@ impl Rig {
         let shard = source.shard(&"shardId-\"0\\".into());
         shard.records.add(9);
         shard.measure(|state| (state.behind_ms, state.headroom_ms) = (Some(1_234), Some(-5)));
+        let kafka = Arc::new(KafkaMeter::default());
+        kafka.measure(KafkaState { brokers: 3, round_trip_p99_us: 1_002_003, ..KafkaState::default() });
         let board = Board {
             started_ms: 1_000,
             sources: vec![("findings".into(), Arc::clone(&source))],
             lanes: vec![("soc".into(), Arc::clone(&lane))],
+            kafka: vec![("lake".into(), kafka)],
             events,
             tally: Arc::new(Mutex::new(tally)),
             dead_letters: Arc::clone(&dead_letters),
