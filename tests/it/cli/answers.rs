@@ -48,6 +48,21 @@ async fn check_asks_every_sink_and_sends_none_an_event() {
     assert!(hec.requests() > 0 && bulk.requests() > 0);
 }
 
+/// Guards that a canary is sent where there is such a thing, that its search names it, and that nobody else gets an event.
+#[tokio::test]
+async fn check_sends_a_canary_when_it_is_asked_to() {
+    let (hec, bulk) = (FakeHec::start(Plan::healthy()).await, FakeBulk::start(Plan::healthy()).await);
+    let arguments = &["check", "--config", "c.toml", "--canary"];
+    let ended = check(&hec.url, &bulk.url, TOKEN, API_KEY, arguments).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.out.contains("sink soc: delivered means accepted"), "{}", ended.out);
+    let received = hec.received();
+    let (uid, _) = received.first_key_value().expect("one canary");
+    let line = format!("sink soc: canary accepted: search for it by `index=* siemline_uid::{uid}`");
+    assert!(ended.out.lines().any(|told| told == line), "{line} in {}", ended.out);
+    assert_eq!((received.len(), bulk.distinct()), (1, 0));
+}
+
 #[tokio::test]
 async fn check_tells_a_bad_credential_and_a_closed_door_and_still_asks_the_others() {
     let (hec, bulk) = (FakeHec::start(Plan::healthy()).await, FakeBulk::start(Plan::healthy()).await);
