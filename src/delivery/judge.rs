@@ -18,6 +18,8 @@ pub(super) struct Asked {
     pub retries: u32,
     /// Whether the destination has accepted entries of other batches since these were last answered. It is up, then.
     pub others_accepted: bool,
+    /// Whether it is one entry that was called too large, and has been made smaller since.
+    pub is_smaller_now: bool,
 }
 
 /// What follows.
@@ -64,6 +66,8 @@ pub(super) enum Next {
     Wait { after: Option<Duration>, why: Reason },
     /// They are sent in two halves, at once. There are at least two.
     Halves,
+    /// The entry has been made smaller, and is sent again at once.
+    Smaller,
     /// Nothing will get through until somebody mends something: everything stays, and small batches probe.
     Pause { why: Reason, probe_entries: usize },
 }
@@ -191,6 +195,7 @@ fn judge_failure(asked: Asked, error: Error, streak: &mut Streak, settings: &Lan
         Disposition::Retry { after } if asked.others_accepted => (Fate::Again, Next::Later { after }),
         Disposition::Retry { after } => (Fate::Again, Next::Wait { after, why }),
         Disposition::Pause => (Fate::Again, Next::Pause { why, probe_entries: PROBE_ENTRIES }),
+        Disposition::Split if asked.is_smaller_now => (Fate::Again, Next::Smaller),
         Disposition::Split if is_alone => {
             let why = Reason { code: "too_large".into(), ..why };
             bury_or_pause(DeadReason::TooLarge, why, streak, settings)

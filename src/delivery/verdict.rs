@@ -59,7 +59,7 @@ pub enum Disposition {
         /// What the destination asked for (`Retry-After`).
         after: Option<Duration>,
     },
-    /// Too large: send it in halves. One entry alone that is too large is refused.
+    /// Too large: send it in halves. One entry alone that is too large is made smaller (`oversize`), or refused.
     Split,
     /// The destination refuses this request for good. A batch of several is halved to find the culprit.
     Refuse,

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use crate::delivery::{Batch, Delivery, Error, EventView, LaneSettings, Sink};
+use crate::metric::KafkaMeter;
 use crate::sink::elastic::{Elastic, ElasticOptions};
 use crate::sink::file::{self, FileSink};
+use crate::sink::firehose::{Firehose, FirehoseOptions};
 use crate::sink::http::{HttpSink, HttpSinkOptions};
+use crate::sink::kafka::{Kafka, KafkaOptions};
 use crate::sink::splunk_hec::{SplunkHec, SplunkHecOptions};
 use crate::sink::stdout::{StdoutOptions, StdoutSink};
 use crate::sink::sumo::{Sumo, SumoOptions};
@@ -29,6 +32,10 @@ pub enum AnySink {
     SplunkHec(SplunkHec),
     /// Elasticsearch or OpenSearch.
     Elastic(Elastic),
+    /// Kafka.
+    Kafka(Box<Kafka>),
+    /// Amazon Data Firehose.
+    Firehose(Box<Firehose>),
     /// Sumo Logic.
     Sumo(Sumo),
     /// Any HTTP endpoint.
@@ -50,6 +57,18 @@ impl SinkSettings {
     pub fn elastic(options: &ElasticOptions) -> Result<Self, sink::Error> {
         let lane = options.lane.settings(ElasticOptions::LANE)?;
         Ok(Self::new(AnySink::Elastic(Elastic::new(options)?), lane, options.format))
+    }
+
+    /// A Kafka sink. Reads its secrets.
+    pub fn kafka(options: &KafkaOptions) -> Result<Self, sink::Error> {
+        let lane = options.lane.settings(options.lane_defaults())?;
+        Ok(Self::new(AnySink::Kafka(Box::new(Kafka::new(options)?)), lane, options.format))
+    }
+
+    /// A Firehose sink.
+    pub fn firehose(options: &FirehoseOptions) -> Result<Self, sink::Error> {
+        let lane = options.lane.settings(options.lane_defaults())?;
+        Ok(Self::new(AnySink::Firehose(Box::new(Firehose::new(options)?)), lane, options.format))
     }
 
     /// A Sumo Logic sink. Reads its secrets.
@@ -81,11 +100,24 @@ impl SinkSettings {
     }
 }
 
+impl AnySink {
+    /// What librdkafka's statistics say, of a Kafka sink.
+    #[must_use]
+    pub fn kafka_meter(&self) -> Option<Arc<KafkaMeter>> {
+        match self {
+            Self::Kafka(sink) => Some(sink.meter()),
+            _ => None,
+        }
+    }
+}
+
 impl Sink for AnySink {
     fn encode(&self, event: EventView<'_>, out: &mut Vec<u8>) {
         match self {
             Self::SplunkHec(sink) => sink.encode(event, out),
             Self::Elastic(sink) => sink.encode(event, out),
+            Self::Kafka(sink) => sink.encode(event, out),
+            Self::Firehose(sink) => sink.encode(event, out),
             Self::Sumo(sink) => sink.encode(event, out),
             Self::Http(sink) => sink.encode(event, out),
             Self::File(sink) => sink.encode(event, out),
@@ -97,6 +129,8 @@ impl Sink for AnySink {
         match self {
             Self::SplunkHec(sink) => sink.bucket(event, out),
             Self::Elastic(sink) => sink.bucket(event, out),
+            Self::Kafka(sink) => sink.bucket(event, out),
+            Self::Firehose(sink) => sink.bucket(event, out),
             Self::Sumo(sink) => sink.bucket(event, out),
             Self::Http(sink) => sink.bucket(event, out),
             Self::File(sink) => sink.bucket(event, out),
@@ -108,6 +142,8 @@ impl Sink for AnySink {
         match self {
             Self::SplunkHec(sink) => sink.send(batch).await,
             Self::Elastic(sink) => sink.send(batch).await,
+            Self::Kafka(sink) => sink.send(batch).await,
+            Self::Firehose(sink) => sink.send(batch).await,
             Self::Sumo(sink) => sink.send(batch).await,
             Self::Http(sink) => sink.send(batch).await,
             Self::File(sink) => sink.send(batch).await,
@@ -119,6 +155,8 @@ impl Sink for AnySink {
         match self {
             Self::SplunkHec(sink) => sink.check().await,
             Self::Elastic(sink) => sink.check().await,
+            Self::Kafka(sink) => sink.check().await,
+            Self::Firehose(sink) => sink.check().await,
             Self::Sumo(sink) => sink.check().await,
             Self::Http(sink) => sink.check().await,
             Self::File(sink) => sink.check().await,

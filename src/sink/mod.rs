@@ -6,8 +6,10 @@
 
 pub mod elastic;
 pub mod file;
+pub mod firehose;
 mod format;
 pub mod http;
+pub mod kafka;
 #[cfg(test)]
 mod sample;
 pub mod splunk_hec;

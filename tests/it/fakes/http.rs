@@ -288,7 +288,6 @@ fn flowing(status: u16, kind: &str, pieces: UnboundedReceiver<Piece>) -> Respons
 }
 
 /// Undoes the compression that a request names; what is not known goes on as it came.
-#[expect(clippy::disallowed_methods, reason = "read through Read::take")]
 fn inflated(encoding: &[u8], bytes: &[u8]) -> io::Result<Vec<u8>> {
     let mut plain = Vec::new();
     let mut reader: Box<dyn Read> = match encoding {
