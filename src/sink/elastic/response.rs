@@ -152,7 +152,7 @@ fn judge_item(answer: &Answer, outcome: &Outcome<'_>) -> Result<Verdict, Error> 
 
 /// The body as a whole was refused. Only the cluster itself can say that an entry is at fault; a gateway's 400 (plain HTTP
 /// spoken to a TLS port) is about the endpoint.
-fn judge_bad_request(answer: &Answer) -> Error {
+pub(super) fn judge_bad_request(answer: &Answer) -> Error {
     match serde_json::from_slice::<Failure<'_>>(&answer.body) {
         Ok(_) => said(answer, Disposition::Refuse, "refused"),
         Err(_) => judge_status(answer, answer.status),

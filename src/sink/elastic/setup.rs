@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::mappings::mappings;
 use super::names::Names;
-use super::response::judge_status;
+use super::response::{judge_bad_request, judge_status};
 use super::{Elastic, ElasticOptions};
 use crate::delivery::Error;
 use crate::http::Method;
@@ -17,6 +17,9 @@ use crate::unit::Span;
 
 /// Above Elastic's own template for `logs-*-*` (100), below what a team would write for itself (500).
 const PRIORITY: u32 = 250;
+
+/// How much a narrow pattern adds to [`PRIORITY`], at most.
+const NARROWNESS_MAX: u32 = 200;
 
 /// OCSF's typed attributes, over all classes that AWS logs are mapped to, come to some hundreds. The default limit of 1000
 /// is within reach of a few log types in one index; this one is not.
@@ -141,8 +144,9 @@ pub fn steps(options: &ElasticOptions, server: Server, retention: Option<Span>) 
     let mappings = mappings(format, server.flavor(), server.flavor().unmapped());
     let mut steps = Vec::new();
     if server == Server::OpenSearchServerless {
-        for (pattern, priority) in [(Some(stream), PRIORITY), (latest, PRIORITY + 1)] {
+        for (pattern, priority) in [(Some(stream), 0), (latest, 1)] {
             let Some(pattern) = pattern else { continue };
+            let priority = priority + self::priority(&pattern);
             let body = json!({
                 "index_patterns": [&pattern], "template": { "mappings": mappings }, "priority": priority,
                 "_meta": meta(format),
@@ -170,16 +174,16 @@ pub fn steps(options: &ElasticOptions, server: Server, retention: Option<Span>) 
         "data_stream": {},
         "composed_of": [&component],
         "template": stream_template,
-        "priority": PRIORITY,
+        "priority": priority(&stream),
         "_meta": meta(format),
     });
     steps.push(Step::new(&["_index_template", &template_name(&stream)], body, Standing::Replaced));
     if let Some(latest) = latest {
-        // Where the patterns overlap, this one is the narrower.
+        // Where the patterns overlap, this one is meant.
         let body = json!({
             "index_patterns": [&latest],
             "composed_of": [&component],
-            "priority": PRIORITY + 1,
+            "priority": priority(&latest) + 1,
             "_meta": meta(format),
         });
         steps.push(Step::new(&["_index_template", &template_name(&latest)], body, Standing::Replaced));
@@ -239,6 +243,7 @@ async fn put(sink: &Elastic, step: &Step) -> Result<Done, Error> {
     let answer = sink.ask(Method::PUT, &path, Some(&step.body)).await?;
     match answer.status {
         200 | 201 => Ok(Done::Installed),
+        400 => Err(judge_bad_request(&answer)),
         status => Err(judge_status(&answer, status)),
     }
 }
@@ -277,11 +282,18 @@ fn lifecycle(format: Format, server: Server, stream: &str, retention: Option<Spa
                 "description": meta(format).get("description"),
                 "default_state": "hot",
                 "states": states,
-                "ism_template": [{ "index_patterns": [stream], "priority": PRIORITY }],
+                "ism_template": [{ "index_patterns": [stream], "priority": priority(stream) }],
             } });
             (vec![Step::new(&["_plugins", "_ism", "policies", &name], body, Standing::Kept)], json!({}))
         }
     }
+}
+
+/// The more of a pattern is written out, the narrower it is, and the higher its priority: no two templates of one priority may
+/// match one name.
+fn priority(pattern: &str) -> u32 {
+    let written = pattern.chars().filter(|c| *c != '*').count();
+    PRIORITY + u32::try_from(written).unwrap_or(u32::MAX).min(NARROWNESS_MAX)
 }
 
 /// The name of what is installed for the names of this pattern. It holds no wildcard.

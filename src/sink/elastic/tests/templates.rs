@@ -29,6 +29,20 @@ fn the_template_keeps_free_form_data_from_becoming_fields() {
     }
 }
 
+/// Guards that templates of several sinks of one cluster do not stand in each other's way: a name that several match is the
+/// narrower one's.
+#[test]
+fn narrower_patterns_win() {
+    let priority = |more: &Value| {
+        let steps = steps(&options(more), Server::Elasticsearch, None).unwrap();
+        steps.last().unwrap().body["priority"].as_u64().unwrap()
+    };
+    let all = priority(&json!({ "index": "logs-siemline.ecs-{account}" }));
+    let default = priority(&json!({}));
+    let long = priority(&json!({ "index": "l".repeat(255) }));
+    assert!(100 < all && all < default && default < long && long < 500, "{all} {default} {long}");
+}
+
 fn step<'a>(steps: &'a [Step], request: &str) -> &'a Step {
     let found = steps.iter().find(|step| step.request() == request);
     found.unwrap_or_else(|| panic!("{request} in {:?}", steps.iter().map(Step::request).collect::<Vec<_>>()))
