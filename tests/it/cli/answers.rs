@@ -42,7 +42,10 @@ async fn check_asks_every_sink_and_sends_none_an_event() {
     let ended = check(&hec.url, &bulk.url, TOKEN, API_KEY, CONNECT).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     for line in ["source in: ready, 1 files", "sink soc: ready", "sink lake: ready", "sink copy: ready"] {
-        assert!(ended.out.lines().any(|told| told == line), "{line} in {}", ended.out);
+        // A sink that promises less than it could says so behind it.
+        let is_told =
+            |told: &str| told.strip_prefix(line).is_some_and(|more| more.is_empty() || more.starts_with(": "));
+        assert!(ended.out.lines().any(is_told), "{line} in {}", ended.out);
     }
     assert_eq!((hec.distinct(), bulk.distinct()), (0, 0));
     assert!(hec.requests() > 0 && bulk.requests() > 0);

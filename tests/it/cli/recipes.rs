@@ -53,6 +53,8 @@ fn every_recipe_passes_the_check() {
         "opensearch_serverless",
         "opensearch_service",
         "panther",
+        "splunk_cloud",
+        "splunk_enterprise",
         "sumo",
     ] {
         assert!(recipes.contains(known), "{known}: {recipes:?}");
