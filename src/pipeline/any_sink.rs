@@ -9,7 +9,7 @@ use crate::sink::file::{self, FileSink};
 use crate::sink::firehose::{Firehose, FirehoseOptions};
 use crate::sink::http::{HttpSink, HttpSinkOptions};
 use crate::sink::kafka::{Kafka, KafkaOptions};
-use crate::sink::splunk_hec::{SplunkHec, SplunkHecOptions};
+use crate::sink::splunk_hec::{Canary, SplunkHec, SplunkHecOptions};
 use crate::sink::stdout::{StdoutOptions, StdoutSink};
 use crate::sink::sumo::{Sumo, SumoOptions};
 use crate::sink::{self, Format};
@@ -49,7 +49,7 @@ pub enum AnySink {
 impl SinkSettings {
     /// A Splunk HEC sink. Reads its secrets.
     pub fn splunk_hec(options: &SplunkHecOptions) -> Result<Self, sink::Error> {
-        let lane = options.lane.settings(SplunkHecOptions::LANE)?;
+        let lane = options.lane.settings(options.lane_defaults())?;
         Ok(Self::new(AnySink::SplunkHec(SplunkHec::new(options)?), lane, options.format))
     }
 
@@ -101,6 +101,27 @@ impl SinkSettings {
 }
 
 impl AnySink {
+    /// What is said of a sink that is ready: what it promises, where there is more to say.
+    #[must_use]
+    pub fn promise(&self) -> Option<String> {
+        match self {
+            Self::SplunkHec(sink) => Some(sink.promise()),
+            _ => None,
+        }
+    }
+
+    /// Sends a marked event and says how it is found; `None` for a kind of sink that has no such thing.
+    ///
+    /// # Errors
+    ///
+    /// Where it was not delivered.
+    pub async fn canaries(&self) -> Option<Result<Vec<Canary>, Error>> {
+        match self {
+            Self::SplunkHec(sink) => Some(sink.canaries().await),
+            _ => None,
+        }
+    }
+
     /// What librdkafka's statistics say, of a Kafka sink.
     #[must_use]
     pub fn kafka_meter(&self) -> Option<Arc<KafkaMeter>> {

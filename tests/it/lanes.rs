@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use crate::events::{block, uid};
 use crate::fakes::bulk::{API_KEY, FakeBulk};
-use crate::fakes::hec::{FakeHec, TOKEN};
+use crate::fakes::hec::{ACK_TOKEN, FakeHec, Site, TOKEN};
 use crate::fakes::plan::{Fault, Plan};
 use crate::kafka;
 
@@ -109,6 +109,34 @@ async fn a_lane_to_hec_loses_nothing_and_buries_only_poison() {
         assert_eq!(hec.silently_dropped(), 0);
         let counted = (meter.delivered.get(), meter.dead_lettered.get(), meter.pauses.get());
         assert_eq!(counted, (240, 60, 0), "seed {seed}, {percent} % faults");
+    }
+}
+
+/// Guards the same with indexer acknowledgement, where answers about it get lost besides: nothing counts as delivered that
+/// Splunk did not say to be indexed.
+#[tokio::test]
+async fn a_lane_to_hec_with_acknowledgement_loses_nothing_and_buries_only_poison() {
+    let seed = fastrand::u64(..);
+    for percent in [0, 30] {
+        let plan = Plan::dice(seed, percent, faults())
+            .refusing(|event| event["n"].as_u64().is_some_and(|n| n.is_multiple_of(POISON_EVERY)));
+        let polls = Plan::dice(seed, percent, vec![Fault::CutBefore, Fault::CutMidway, Fault::garbage()]);
+        let hec = FakeHec::start_at(Site::default(), plan, polls).await;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("token");
+        std::fs::write(&path, ACK_TOKEN).unwrap();
+        let options = json!({
+            "endpoint": hec.url, "token": { "file": path }, "acknowledgement": true,
+            "acknowledgement_interval": "5ms", "acknowledgement_timeout": "500ms",
+        });
+        let options: SplunkHecOptions = serde_json::from_value(options).unwrap();
+        let (buried, meter) = deliver(SplunkHec::new(&options).unwrap(), options.lane_defaults()).await;
+        let arrived: BTreeSet<String> = hec.received().into_keys().collect();
+        assert_eq!(buried, poison(), "seed {seed}, {percent} % faults");
+        assert_eq!(arrived.len() + buried.len(), EVENTS as usize, "seed {seed}, {percent} % faults");
+        assert!(arrived.is_disjoint(&buried) && hec.acknowledged() > 0);
+        let counted = (meter.delivered.get(), meter.dead_lettered.get());
+        assert_eq!(counted, (240, 60), "seed {seed}, {percent} % faults");
     }
 }
 

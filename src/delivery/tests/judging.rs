@@ -25,6 +25,7 @@ fn each(verdicts: &str) -> Result<Delivery, Error> {
         'r' => Verdict::retry("busy", "later"),
         'x' => Verdict::refused("x", "never"),
         'y' => Verdict::refused("y", "never"),
+        'n' => Verdict::unspoken(),
         _ => unreachable!(),
     };
     Ok(Delivery { verdicts: Verdicts::Each(verdicts.chars().map(verdict).collect()), slow_down: None })
@@ -84,6 +85,10 @@ fn verdicts_lead_to_fates() {
         (retried(true), "", "BB", "go"),
         (retried(true), "a", "DA", "rest"),
         (retried(true), "x", "BA", "rest"),
+        (asked(4), "nnxn", "AABA", "rest"),
+        (asked(2), "nn", "AA", "wait"),
+        (retried(true), "nx", "AB", "rest"),
+        (retried(true), "nn", "BB", "go"),
     ] {
         let judgement = judge(asked, each(verdicts), &mut Streak::default(), &settings());
         assert_eq!((&*spell(&judgement, asked.entries), name(&judgement.next)), (fates, next), "{asked:?} {verdicts}");

@@ -1,5 +1,6 @@
 //! Servers that are strict where the real ones are, and fail by plan.
 
+pub mod acknowledgements;
 pub mod aggregate;
 pub mod bulk;
 pub mod dynamodb;
