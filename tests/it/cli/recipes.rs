@@ -43,7 +43,20 @@ fn every_recipe_passes_the_check() {
         }
         recipes.insert(path.file_stem().unwrap().to_str().unwrap().to_owned());
     }
-    for known in ["axiom", "datadog", "google_secops", "http", "panther", "splunk_cloud", "splunk_enterprise", "sumo"] {
+    for known in [
+        "axiom",
+        "datadog",
+        "elastic_cloud",
+        "elasticsearch",
+        "google_secops",
+        "http",
+        "opensearch_serverless",
+        "opensearch_service",
+        "panther",
+        "splunk_cloud",
+        "splunk_enterprise",
+        "sumo",
+    ] {
         assert!(recipes.contains(known), "{known}: {recipes:?}");
     }
 }
