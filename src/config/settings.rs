@@ -10,6 +10,7 @@ use crate::normalize::Mappings;
 use crate::normalize::redact::{self, Redactions, Redactor};
 use crate::pipeline::{self, AccountsSettings, SinkSettings, SourceSettings};
 use crate::route::{self, PatternOptions, RouteOptions, Routes};
+use crate::sink;
 use crate::telemetry;
 
 /// The configuration, resolved.
@@ -97,7 +98,7 @@ impl Resolver<'_> {
     fn resolve(&self, options: Options) -> Result<Settings, Mistake> {
         telemetry::check(&options.log.level).map_err(|error| self.mistake(&["log", "level"], &error.to_string()))?;
         let sources = self.sources(options.source)?;
-        let sinks = self.sinks(options.sink)?;
+        let sinks = self.sinks(&options.sink)?;
         let names: Vec<&str> = sinks.iter().map(|(name, _)| name.as_ref()).collect();
         let mut routes: Vec<_> = options.route.iter().map(|(name, route)| (name.as_str(), route)).collect();
         routes.sort_by_key(|(name, _)| place::byte_of(self.text, &["route", name]));
@@ -143,46 +144,36 @@ impl Resolver<'_> {
         Ok(sources)
     }
 
-    fn sinks(&self, options: super::SinkOptions) -> Result<Vec<(Arc<str>, SinkSettings)>, Mistake> {
-        let mut sinks: Vec<(Arc<str>, SinkSettings)> = Vec::new();
-        for (name, options) in options.splunk_hec {
-            let sink = SinkSettings::splunk_hec(&options).map_err(|error| self.in_sink("splunk_hec", &name, &error))?;
-            sinks.push((name.into(), sink));
-        }
-        for (name, options) in options.elastic {
-            let sink = SinkSettings::elastic(&options).map_err(|error| self.in_sink("elastic", &name, &error))?;
-            sinks.push((name.into(), sink));
-        }
-        for (name, options) in options.kafka {
-            let sink = SinkSettings::kafka(&options).map_err(|error| self.in_sink("kafka", &name, &error))?;
-            sinks.push((name.into(), sink));
-        }
-        for (name, options) in options.firehose {
-            let sink = SinkSettings::firehose(&options).map_err(|error| self.in_sink("firehose", &name, &error))?;
-            sinks.push((name.into(), sink));
-        }
-        for (name, options) in options.sumo {
-            let sink = SinkSettings::sumo(&options).map_err(|error| self.in_sink("sumo", &name, &error))?;
-            sinks.push((name.into(), sink));
-        }
-        for (name, options) in options.http {
-            let sink = SinkSettings::http(&options).map_err(|error| self.in_sink("http", &name, &error))?;
-            sinks.push((name.into(), sink));
-        }
-        for (name, options) in options.file {
-            let sink = SinkSettings::file(&options).map_err(|error| self.in_sink("file", &name, &error))?;
-            sinks.push((name.into(), sink));
-        }
-        for (name, options) in options.stdout {
-            let sink = SinkSettings::stdout(&options).map_err(|error| self.in_sink("stdout", &name, &error))?;
-            sinks.push((name.into(), sink));
-        }
+    fn sinks(&self, options: &super::SinkOptions) -> Result<Vec<(Arc<str>, SinkSettings)>, Mistake> {
+        let mut sinks = Vec::new();
+        sinks.append(&mut self.of_kind("splunk_hec", &options.splunk_hec, SinkSettings::splunk_hec)?);
+        sinks.append(&mut self.of_kind("elastic", &options.elastic, SinkSettings::elastic)?);
+        sinks.append(&mut self.of_kind("kafka", &options.kafka, SinkSettings::kafka)?);
+        sinks.append(&mut self.of_kind("firehose", &options.firehose, SinkSettings::firehose)?);
+        sinks.append(&mut self.of_kind("sumo", &options.sumo, SinkSettings::sumo)?);
+        sinks.append(&mut self.of_kind("http", &options.http, SinkSettings::http)?);
+        sinks.append(&mut self.of_kind("file", &options.file, SinkSettings::file)?);
+        sinks.append(&mut self.of_kind("stdout", &options.stdout, SinkSettings::stdout)?);
         if sinks.is_empty() {
             let words = "no sink is configured: add a table such as [sink.splunk_hec.<name>] or [sink.file.<name>]";
             return Err(self.mistake(&["sink"], words));
         }
         self.distinct("sink", &sinks)?;
         Ok(sinks)
+    }
+
+    /// The sinks of one kind.
+    fn of_kind<O>(
+        &self,
+        kind: &str,
+        named: &BTreeMap<String, O>,
+        make: fn(&O) -> Result<SinkSettings, sink::Error>,
+    ) -> Result<Vec<(Arc<str>, SinkSettings)>, Mistake> {
+        let made = named.iter().map(|(name, options)| match make(options) {
+            Ok(sink) => Ok((Arc::from(name.as_str()), sink)),
+            Err(error) => Err(self.mistake(&["sink", kind, name], &error.to_string())),
+        });
+        made.collect()
     }
 
     /// Names are told apart in routes, metrics and checkpoints: one may not stand for two.
@@ -222,10 +213,6 @@ impl Resolver<'_> {
 
     fn in_redaction(&self, error: &redact::Error) -> Mistake {
         self.mistake(&["redact", &error.name, error.option], &error.to_string())
-    }
-
-    fn in_sink(&self, kind: &str, name: &str, error: &dyn std::error::Error) -> Mistake {
-        self.mistake(&["sink", kind, name], &error.to_string())
     }
 
     fn mistake(&self, path: &[&str], words: &str) -> Mistake {
