@@ -27,15 +27,15 @@ impl Destination for Brokers {
 
     fn cell(scenario: Scenario) -> Cell {
         match scenario {
-            Scenario::AllAccepted
-            | Scenario::Throttled
-            | Scenario::TooLarge
-            | Scenario::CutBefore
-            | Scenario::Slow
-            | Scenario::Refused => Cell::Played(Expected::arrives()),
+            Scenario::AllAccepted | Scenario::Throttled | Scenario::TooLarge | Scenario::Slow | Scenario::Refused => {
+                Cell::Played(Expected::arrives())
+            }
             Scenario::OneTooLarge => Cell::Played(Expected::buries(1, "too_large")),
             Scenario::UnauthorisedThenRestored => Cell::Played(Expected::arrives().pausing()),
             Scenario::Twice => Cell::Played(Expected::repeats(EVENTS)),
+            // Other requests may have gone over the same connection; a broker would know their repetition by its sequence number,
+            // at which the mock does not look.
+            Scenario::CutBefore => Cell::Played(Expected { duplicates: 0..=EVENTS, ..Expected::arrives() }),
             // Whether the batch that was under way was taken, the mock does not tell; the next process has another producer id.
             Scenario::Shutdown => Cell::Played(Expected { duplicates: 0..=BATCH, ..Expected::arrives() }),
             Scenario::OneRefused | Scenario::AllRefused => Cell::Meaningless(
