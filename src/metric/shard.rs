@@ -78,21 +78,21 @@ pub struct ShardState {
 /// What the reader of one shard counts and measures.
 #[derive(Debug)]
 pub struct ShardMeter {
-    /// [`Metric::ShardRecords`]
+    /// [`Metric::ShardRecords`](super::Metric::ShardRecords)
     pub records: Counter,
-    /// [`Metric::ShardBytes`]
+    /// [`Metric::ShardBytes`](super::Metric::ShardBytes)
     pub bytes: Counter,
-    /// [`Metric::ShardThrottled`]
+    /// [`Metric::ShardThrottled`](super::Metric::ShardThrottled)
     pub throttled: Counter,
-    /// [`Metric::ShardFailures`]
+    /// [`Metric::ShardFailures`](super::Metric::ShardFailures)
     pub failures: Counter,
-    /// [`Metric::KplAggregates`]
+    /// [`Metric::KplAggregates`](super::Metric::KplAggregates)
     pub aggregates: Counter,
-    /// [`Metric::KplBroken`]
+    /// [`Metric::KplBroken`](super::Metric::KplBroken)
     pub broken: Counter,
-    /// [`Metric::KplOutside`]
+    /// [`Metric::KplOutside`](super::Metric::KplOutside)
     pub outside: Counter,
-    /// [`Metric::KplDiscarded`]
+    /// [`Metric::KplDiscarded`](super::Metric::KplDiscarded)
     pub discarded: Counter,
     state: Mutex<ShardState>,
 }
