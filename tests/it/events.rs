@@ -1,5 +1,6 @@
 //! Events for sinks: a block, and the batch that a lane would make of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use siemline::delivery::{Batch, Block, Ledger, Row, Sink};
@@ -56,4 +57,20 @@ pub fn batch(sink: &impl Sink, events: u32) -> Batch {
         batch.push(|out| sink.encode(block.event(row).unwrap(), out));
     }
     batch
+}
+
+/// The batches that a lane would fill with the events of a block: one for each bucket. Every second event is CloudTrail's.
+pub fn batches(sink: &impl Sink, events: u32) -> Vec<Batch> {
+    let mut block = block(events);
+    for row in block.rows.iter_mut().skip(1).step_by(2) {
+        row.log_type = "aws.cloudtrail".into();
+    }
+    let mut batches: BTreeMap<Vec<u8>, Batch> = BTreeMap::new();
+    for row in 0..events {
+        let (event, mut bucket) = (block.event(row).unwrap(), Vec::new());
+        sink.bucket(event, &mut bucket);
+        let batch = batches.entry(bucket).or_insert_with_key(|bucket| Batch::of_bucket(bucket));
+        batch.push(|out| sink.encode(event, out));
+    }
+    batches.into_values().collect()
 }

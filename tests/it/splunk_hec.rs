@@ -2,7 +2,6 @@
 
 mod acknowledgement;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -10,7 +9,7 @@ use siemline::delivery::{Batch, Delivery, Disposition, Error, Sink as _, Verdict
 use siemline::sink::splunk_hec::{SplunkHec, SplunkHecOptions};
 use tokio::time::timeout;
 
-use crate::events::{batch, block, uid};
+use crate::events::{self, batch, batches, uid};
 use crate::fakes::hec::{ACK_TOKEN, AUDIT_TOKEN, FakeHec, Site, TOKEN};
 use crate::fakes::plan::{Fault, Plan};
 
@@ -36,22 +35,6 @@ fn sink_with(url: &str, token: &str, more: &Value) -> SplunkHec {
 
 fn sink(url: &str) -> SplunkHec {
     sink_with(url, TOKEN, &json!({}))
-}
-
-/// The batches that a lane would fill: one for each bucket. Every second event is CloudTrail's.
-fn batches(sink: &SplunkHec, events: u32) -> Vec<Batch> {
-    let mut block = block(events);
-    for row in block.rows.iter_mut().skip(1).step_by(2) {
-        row.log_type = "aws.cloudtrail".into();
-    }
-    let mut batches: BTreeMap<Vec<u8>, Batch> = BTreeMap::new();
-    for row in 0..events {
-        let (event, mut bucket) = (block.event(row).unwrap(), Vec::new());
-        sink.bucket(event, &mut bucket);
-        let batch = batches.entry(bucket).or_insert_with_key(|bucket| Batch::of_bucket(bucket));
-        batch.push(|out| sink.encode(event, out));
-    }
-    batches.into_values().collect()
 }
 
 async fn failure(sink: &SplunkHec, batch: &Batch) -> Error {
@@ -191,7 +174,7 @@ async fn raw_lines_arrive_with_their_metadata() {
         assert_eq!(received[line].envelope, expected);
     }
     let sink = sink_with(&hec.url, TOKEN, &json!({ "mode": "raw", "format": "raw", "index": "secrity" }));
-    let Ok(Delivery { verdicts: Verdicts::Each(verdicts), .. }) = sink.send(&self::batches(&sink, 2)[0]).await else {
+    let Ok(Delivery { verdicts: Verdicts::Each(verdicts), .. }) = sink.send(&events::batches(&sink, 2)[0]).await else {
         panic!("verdicts")
     };
     assert!(verdicts.iter().all(|verdict| matches!(verdict, Verdict::Refused(why) if why.code == "hec_7")));

@@ -8,7 +8,7 @@ use siemline::delivery::{Batch, Delivery, Disposition, Error, Sink as _};
 use siemline::sink::sumo::{Sumo, SumoOptions};
 use tokio::time::timeout;
 
-use crate::events::{batch, block, uid};
+use crate::events::{batch, batches, uid};
 use crate::fakes::plan::{Fault, Plan};
 use crate::fakes::sumo::{CODE, FakeSumo, TOKEN};
 
@@ -34,22 +34,6 @@ fn sink(url: &str) -> Sumo {
 
 async fn failure(sink: &Sumo, batch: &Batch) -> Error {
     sink.send(batch).await.expect_err("the request fails")
-}
-
-/// The batches that a lane would fill: one for each bucket.
-fn batches(sink: &Sumo, events: u32) -> Vec<Batch> {
-    let mut block = block(events);
-    for row in block.rows.iter_mut().skip(1).step_by(2) {
-        row.log_type = "aws.cloudtrail".into();
-    }
-    let mut batches: BTreeMap<Vec<u8>, Batch> = BTreeMap::new();
-    for row in 0..events {
-        let (event, mut bucket) = (block.event(row).unwrap(), Vec::new());
-        sink.bucket(event, &mut bucket);
-        let batch = batches.entry(bucket).or_insert_with_key(|bucket| Batch::of_bucket(bucket));
-        batch.push(|out| sink.encode(event, out));
-    }
-    batches.into_values().collect()
 }
 
 /// Guards the way of a batch from events to messages, in every compression.

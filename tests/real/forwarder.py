@@ -4,9 +4,9 @@ import json
 import signal
 import subprocess
 import time
-from collections import Counter
 from pathlib import Path
 
+from process import Process
 from servers import CREDENTIALS, HEC_TOKEN, REGION, Failure, plain_environment, stop_process, tail
 
 # Longer than `shutdown_grace`, which is 25 s, and what a loaded machine adds.
@@ -19,7 +19,7 @@ BASE_EVENT = 0
 DETECTION_FINDING = 2004
 
 
-class Forwarder:
+class Forwarder(Process):
     """One siemline with one Kinesis source and one file sink, started and stopped as often as a scenario likes.
 
     `options` are more options of the source, `tables` more tables of the configuration, such as another sink.
@@ -29,21 +29,16 @@ class Forwarder:
         self, binary: str, directory: Path, endpoint: str, stream: str, records_max: int, options: str = "",
         lease: str = "file_may_vanish = true", tables: str = "",
     ):
+        super().__init__("siemline", directory, directory / "events.ndjson", STOP_SECONDS)
         self.binary = binary
-        self.directory = directory
         self.config = directory / "siemline.toml"
-        self.output = directory / "events.ndjson"
         self.checkpoints = directory / "checkpoints.json"
         self.dead_letters = directory / "dead-letters"
-        self.process = None
-        self.starts = 0
         self.is_paused = False
-        # What came out, by id, in the order of first arrival; and how often.
+        # What came out, by id, in the order of first arrival.
         self.events = {}
-        self.arrivals = Counter()
         # What each start delivered, in the order in which each event came first from it.
         self.lives = []
-        self.read_to = 0
         self.config.write_text(f"""\
 [source.kinesis.findings]
 stream = "{stream}"
@@ -80,22 +75,6 @@ directory = {json.dumps(str(self.dead_letters))}
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             )
 
-    def stop(self) -> int:
-        """SIGTERM; gives the exit code back."""
-        began = time.monotonic()
-        code = stop_process(self.process, STOP_SECONDS)
-        self.process = None
-        self.delivered()
-        print(f"  siemline, start {self.starts}: exit code {code} {time.monotonic() - began:.1f} s after SIGTERM", flush=True)
-        return code
-
-    def kill(self):
-        """SIGKILL. What it had written until then counts."""
-        self.process.kill()
-        self.process.wait()
-        self.process = None
-        self.delivered()
-
     def pause(self):
         self.is_paused = True
         self.process.send_signal(signal.SIGSTOP)
@@ -105,8 +84,7 @@ directory = {json.dumps(str(self.dead_letters))}
         self.is_paused = False
 
     def is_awake(self) -> bool:
-        process = self.process
-        return process is not None and process.poll() is None and not self.is_paused
+        return self.is_running() and not self.is_paused
 
     def close(self):
         """Whatever happened: no process is left."""
@@ -117,19 +95,11 @@ directory = {json.dumps(str(self.dead_letters))}
 
     def delivered(self) -> dict:
         """The events in the file by now, by id, in the order in which each came first."""
-        if self.process is not None and self.process.poll() is not None:
-            raise Failure(f"siemline ended by itself with exit code {self.process.returncode}:\n{tail(self.log())}")
-        if self.output.exists():
-            with self.output.open("rb") as file:
-                file.seek(self.read_to)
-                written = file.read()
-            complete = written[: written.rfind(b"\n") + 1]
-            self.read_to += len(complete)
-            for line in complete.splitlines():
-                event = json.loads(line)
-                self.arrivals[event_id(event)] += 1
-                self.events.setdefault(event_id(event), event)
-                self.lives[-1].setdefault(event_id(event), len(self.lives[-1]))
+        for line in self.new_lines():
+            event = json.loads(line)
+            self.arrivals[event_id(event)] += 1
+            self.events.setdefault(event_id(event), event)
+            self.lives[-1].setdefault(event_id(event), len(self.lives[-1]))
         return self.events
 
     def wait_for(self, what: str, condition, seconds: float):
@@ -153,9 +123,6 @@ directory = {json.dumps(str(self.dead_letters))}
 
     def dead_lettered(self) -> int:
         return sum(len(path.read_bytes().splitlines()) for path in self.dead_letters.glob("*"))
-
-    def log(self) -> Path:
-        return self.directory / f"siemline-{self.starts}.log"
 
 
 def event_id(event: dict) -> str:

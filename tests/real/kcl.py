@@ -13,9 +13,10 @@ from collections import Counter
 from aggregate import aggregate
 from forwarder import Forwarder
 from lease_table import TABLE, Table
+from process import Process
 from report import Report
 from resharding import DRAIN_SECONDS, FIRST_EVENT_SECONDS, GROUP, STREAM, Stream
-from servers import CREDENTIALS, Failure, kinesis_local, moto, plain_environment, stop_process, tail, wait_until
+from servers import CREDENTIALS, Failure, kinesis_local, moto, plain_environment, wait_until
 
 FAILOVER_SECONDS = 5
 # KCL looks for leases to take every two failover times, and takes one at a time from another worker.
@@ -58,22 +59,17 @@ class MixedStream(Stream):
         return ids, data
 
 
-class Java:
+class Java(Process):
     """The worker on KCL, started and stopped as often as a scenario likes."""
 
     def __init__(self, jars, directory, kinesis: str, dynamodb: str, stream: MixedStream):
+        super().__init__("KCL", directory, directory / "records.tsv", STOP_SECONDS)
         self.jars = jars
-        self.directory = directory
         self.stream = stream
-        self.output = directory / "records.tsv"
         self.options = {
             "kinesis": kinesis, "dynamodb": dynamodb, "stream": STREAM, "table": TABLE, "output": self.output,
             "failover_ms": FAILOVER_SECONDS * 1000, "records_max": RECORDS_MAX, "idle_ms": 200,
         }
-        self.process = None
-        self.starts = 0
-        self.arrivals = Counter()
-        self.read_to = 0
 
     def start(self, mode: str, stop_after: int = 0):
         self.starts += 1
@@ -88,26 +84,9 @@ class Java:
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             )
 
-    def stop(self) -> int:
-        """SIGTERM; gives the exit code back."""
-        began = time.monotonic()
-        code = stop_process(self.process, STOP_SECONDS)
-        self.process = None
-        self.delivered()
-        print(f"  KCL, start {self.starts}: exit code {code} {time.monotonic() - began:.1f} s after SIGTERM", flush=True)
-        return code
-
-    def kill(self):
-        """SIGKILL. What it had written until then counts."""
-        self.process.kill()
-        self.process.wait()
-        self.process = None
-        self.delivered()
-
     def is_awake(self) -> bool:
         """Whether it is up: the JVM and its library take their time."""
-        is_running = self.process is not None and self.process.poll() is None
-        return is_running and "Initialization complete" in self.log().read_text(errors="replace")
+        return self.is_running() and "Initialization complete" in self.log().read_text(errors="replace")
 
     def worker(self) -> str:
         """The id of the running worker."""
@@ -115,21 +94,10 @@ class Java:
 
     def delivered(self) -> Counter:
         """How often each event is in the file by now."""
-        if self.process is not None and self.process.poll() is not None:
-            raise Failure(f"KCL ended by itself with exit code {self.process.returncode}:\n{tail(self.log())}")
-        if self.output.exists():
-            with self.output.open("rb") as file:
-                file.seek(self.read_to)
-                written = file.read()
-            complete = written[: written.rfind(b"\n") + 1]
-            self.read_to += len(complete)
-            for line in complete.splitlines():
-                data = base64.b64decode(line.split(b"\t")[3])
-                self.arrivals.update(self.stream.ids_of.get(data, [data.hex()]))
+        for line in self.new_lines():
+            data = base64.b64decode(line.split(b"\t")[3])
+            self.arrivals.update(self.stream.ids_of.get(data, [data.hex()]))
         return self.arrivals
-
-    def log(self):
-        return self.directory / f"kcl-{self.starts}.log"
 
 
 class Both:
