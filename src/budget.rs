@@ -1,7 +1,7 @@
 //! The memory budget: `in_flight_bytes_max` over records, arenas and every lane's queues and batches. Floor 0.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify};
@@ -36,6 +36,8 @@ pub struct Charge {
     budget: Budget,
     bytes: usize,
     held: Option<Arc<Held>>,
+    /// Set when the bytes are the account's no more.
+    has_left: AtomicBool,
 }
 
 /// The part of a budget that one reader may use: a shard's. What stands still with one reader then never takes the room of
@@ -88,7 +90,7 @@ impl Budget {
     #[must_use]
     pub fn charge(&self, bytes: usize) -> Charge {
         self.take(bytes);
-        Charge { budget: self.clone(), bytes, held: None }
+        Charge { budget: self.clone(), bytes, held: None, has_left: AtomicBool::new(false) }
     }
 
     /// Opens an account, and so makes the shares of the others smaller. What is charged to it outlives it.
@@ -144,7 +146,7 @@ impl Budget {
         let fits = |used: usize| (used == 0 || used + bytes <= self.0.bytes_max).then_some(used + bytes);
         let before = self.0.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits).ok()?;
         self.0.peak.fetch_max(before + bytes, Ordering::Relaxed);
-        Some(Charge { budget: self.clone(), bytes, held: None })
+        Some(Charge { budget: self.clone(), bytes, held: None, has_left: AtomicBool::new(false) })
     }
 }
 
@@ -220,7 +222,7 @@ impl Charge {
         if bytes >= self.bytes {
             let more = bytes - self.bytes;
             self.budget.take(more);
-            if let Some(held) = &self.held {
+            if let Some(held) = self.account() {
                 held.take(more);
             }
         } else {
@@ -235,14 +237,29 @@ impl Charge {
     pub fn split(&mut self, bytes: usize) -> Self {
         let part = bytes.min(self.bytes);
         self.bytes -= part;
-        let mut split = Self { budget: self.budget.clone(), bytes: part, held: self.held.clone() };
+        let held = self.account().cloned();
+        let mut split = Self { budget: self.budget.clone(), bytes: part, held, has_left: AtomicBool::new(false) };
         split.resize(bytes);
         split
     }
 
+    /// Gives the bytes back to the account, and keeps them taken of the budget: for what stays in memory although its reader
+    /// has nothing to wait for any more.
+    pub fn leave_account(&self) {
+        if let Some(held) = &self.held
+            && !self.has_left.swap(true, Ordering::AcqRel)
+        {
+            held.give_back(self.bytes);
+        }
+    }
+
+    fn account(&self) -> Option<&Arc<Held>> {
+        self.held.as_ref().filter(|_| !self.has_left.load(Ordering::Acquire))
+    }
+
     fn give_back(&self, bytes: usize) {
         self.budget.give_back(bytes);
-        if let Some(held) = &self.held {
+        if let Some(held) = self.account() {
             held.give_back(bytes);
         }
     }

@@ -35,6 +35,7 @@
 //! | 3 | [`normalize`] | mapping files, compiled; from an event to OCSF bytes, and from those to ECS and CIM |
 //! | 4 | [`route`] | which sinks an event goes to |
 //! | 4 | [`delivery`] | the seam of sinks; batches, lanes, retry, dead letters |
+//! | 5 | [`spill`] | what waits for a destination that is down, on the disk |
 //! | 5 | [`telemetry`] | what the process says about itself: logs; health, metrics and status over HTTP |
 //! | 5 | [`aws`] | credentials, region, endpoints of all AWS clients |
 //! | 5 | [`http`] | the one place where HTTP clients are made |
@@ -79,6 +80,7 @@ pub mod secret;
 pub mod shutdown;
 pub mod sink;
 pub mod source;
+pub mod spill;
 pub mod telemetry;
 pub mod unit;
 pub mod vocabulary;

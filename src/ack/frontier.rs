@@ -90,7 +90,7 @@ impl Frontier {
                 self.window.clear();
                 Step::Rewind
             }
-            Outcome::Delivered | Outcome::Filtered | Outcome::DeadLettered => {
+            Outcome::Delivered | Outcome::Spilled | Outcome::Filtered | Outcome::DeadLettered => {
                 if let Some(out) = self.window.get_mut(at) {
                     out.settled = true;
                 }

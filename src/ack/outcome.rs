@@ -5,6 +5,8 @@
 pub enum Outcome {
     /// Every destination that it was meant for has it.
     Delivered,
+    /// Every destination has it, or a spill holds it for one, synced: it is delivered from there.
+    Spilled,
     /// A named rule said that it goes nowhere.
     Filtered,
     /// It lies in the dead letters, whole, with the reason.
@@ -24,9 +26,10 @@ impl Outcome {
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Delivered => 0,
-            Self::Filtered => 1,
-            Self::DeadLettered => 2,
-            Self::Abandoned => 3,
+            Self::Spilled => 1,
+            Self::Filtered => 2,
+            Self::DeadLettered => 3,
+            Self::Abandoned => 4,
         }
     }
 
@@ -34,8 +37,9 @@ impl Outcome {
     pub(crate) const fn of_code(code: u8) -> Self {
         match code {
             0 => Self::Delivered,
-            1 => Self::Filtered,
-            2 => Self::DeadLettered,
+            1 => Self::Spilled,
+            2 => Self::Filtered,
+            3 => Self::DeadLettered,
             _ => Self::Abandoned,
         }
     }

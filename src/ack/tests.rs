@@ -257,7 +257,7 @@ fn positions_show_the_sub_sequence_only_where_there_is_one() {
 /// Guards the order of badness, which every "worst wins" rests on, and that it survives being kept as a number.
 #[test]
 fn outcomes_are_ordered_by_badness() {
-    let all = [Outcome::Delivered, Outcome::Filtered, Outcome::DeadLettered, Outcome::Abandoned];
+    let all = [Outcome::Delivered, Outcome::Spilled, Outcome::Filtered, Outcome::DeadLettered, Outcome::Abandoned];
     assert!(all.is_sorted());
     for outcome in all {
         assert_eq!(Outcome::of_code(outcome.code()), outcome);

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use super::{End, FAILED, runtime};
 use crate::config;
 use crate::delivery::Sink as _;
-use crate::lease::Surroundings;
+use crate::lease::{Surroundings, vanishes};
 use crate::normalize::mapping;
 use crate::pipeline::{self, AnySink, SourceSettings};
 use crate::sink::splunk_hec::Canary;
 use crate::source::file::FileSource;
 use crate::source::kinesis::{KinesisSource, vanishing_files};
+use crate::unit::Size;
 
 /// Checks the configuration and the mappings; with `connect`, asks every source and sink; with `canary`, sends marked events
 /// to the sinks that are ready and have such.
@@ -59,7 +60,7 @@ pub fn check(path: &Path, connect: bool, canary: bool) -> Result<u8, End> {
     Ok(if all_well { 0 } else { FAILED })
 }
 
-/// Says which checkpoints would not survive a restart, and what to do about it.
+/// Says which checkpoints and spills would not survive a restart, and what to do about it.
 pub fn vanishing(pipeline: &pipeline::Settings) -> Vec<String> {
     let surroundings = Surroundings::look();
     let of_source = |(name, source): &(Arc<str>, SourceSettings)| {
@@ -76,7 +77,19 @@ pub fn vanishing(pipeline: &pipeline::Settings) -> Vec<String> {
         SourceSettings::File(_) => Vec::new(),
     }
     };
-    pipeline.sources.iter().flat_map(of_source).collect()
+    let of_sink = |(name, sink): &(Arc<str>, pipeline::SinkSettings)| {
+        let spill = sink.lane.spill()?;
+        // A volume that is mounted comes along, wherever an orchestrator starts the next copy.
+        let here = Surroundings { orchestrator: None, ..surroundings.clone() };
+        let why = vanishes(&std::path::absolute(&spill.directory).ok()?, &here)?;
+        Some(format!(
+            "sink `{name}`: {why}: up to {} of events that its spill holds would be lost to it: mount a path for `directory` \
+             under `lane.spill`",
+            Size(spill.bytes_max.get())
+        ))
+    };
+    let sources = pipeline.sources.iter().flat_map(of_source);
+    sources.chain(pipeline.sinks.iter().filter_map(of_sink)).collect()
 }
 
 async fn check_source(name: &str, source: &SourceSettings) -> Result<String, String> {

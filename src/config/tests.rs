@@ -48,6 +48,9 @@ fn the_example_is_read() {
         let line = line.strip_prefix("# ").unwrap_or(line);
         if line.starts_with('[') || line.contains(" = ") && !line.contains("= <") {
             text.push_str(line);
+            if line.ends_with(".lane.spill]") {
+                text.push_str("\ndirectory = \"spill\"");
+            }
             text.push('\n');
         }
     }

@@ -102,6 +102,11 @@ async fn bury<D: DeadLetters>(dead_letters: &D, burial: Burial) -> Vec<Entry> {
     burial.entries
 }
 
+/// Gives up a parcel that never came to its lane's queue: its entries are counted as abandoned, and read again.
+pub fn abandon(parcel: Parcel, meter: &Arc<LaneMeter>, events: &Arc<EventMeter>) {
+    drop(Opened::new(parcel, Meters { lane: Arc::clone(meter), events: Arc::clone(events) }));
+}
+
 /// The queue. What is left in it when the lane is dropped is counted as abandoned.
 struct Queue {
     parcels: mpsc::Receiver<Parcel>,

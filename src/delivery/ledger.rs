@@ -9,7 +9,7 @@ use crate::metric::EventMeter;
 
 /// For each row of a block, the number of lanes that have not spoken yet and the worst word so far.
 ///
-/// Lanes share it without locks: a row is one number, the lanes above the two lowest bits, the worst outcome in them.
+/// Lanes share it without locks: a row is one number, the lanes above the three lowest bits, the worst outcome in them.
 #[derive(Debug, Default)]
 pub struct Ledger {
     rows: Vec<AtomicU32>,
@@ -38,7 +38,7 @@ pub struct Mark {
     pub id: [u8; 16],
 }
 
-const OUTCOME_BITS: u32 = 2;
+const OUTCOME_BITS: u32 = 3;
 const OUTCOME_MASK: u32 = (1 << OUTCOME_BITS) - 1;
 
 impl Ledger {
@@ -70,7 +70,7 @@ impl Ledger {
         match after {
             Some((0, worst)) if spoken.is_ok() => {
                 let worst = u8::try_from(worst).map_or(Outcome::Abandoned, Outcome::of_code);
-                if worst == Outcome::Delivered {
+                if worst <= Outcome::Spilled {
                     self.remember(row);
                 }
                 Some(worst)
@@ -92,6 +92,7 @@ impl Ledger {
 pub fn count_event(meter: &EventMeter, outcome: Outcome) {
     let counter = match outcome {
         Outcome::Delivered => &meter.delivered,
+        Outcome::Spilled => &meter.spilled,
         Outcome::Filtered => &meter.filtered,
         Outcome::DeadLettered => &meter.dead_lettered,
         Outcome::Abandoned => &meter.abandoned,

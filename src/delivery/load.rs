@@ -86,7 +86,7 @@ impl Share {
             Outcome::Delivered => self.meters.lane.delivered.add(1),
             Outcome::DeadLettered => self.meters.lane.dead_lettered.add(1),
             Outcome::Abandoned => self.meters.lane.abandoned.add(1),
-            Outcome::Filtered => debug_assert!(false, "a lane filters nothing"),
+            Outcome::Spilled | Outcome::Filtered => debug_assert!(false, "a lane neither filters nor spills"),
         }
         self.worst.fetch_max(outcome.code(), Ordering::AcqRel);
         if let Some(outcome) = self.block.settle(row, outcome) {

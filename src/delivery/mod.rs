@@ -17,6 +17,7 @@ mod oversize;
 mod pace;
 mod rate;
 mod schedule;
+mod spill_options;
 mod state;
 mod tasks;
 #[cfg(test)]
@@ -33,12 +34,13 @@ use std::sync::Arc;
 pub use batch::Batch;
 pub use block::{Block, EventView, Parcel, Row};
 pub use dead_letter::{DeadLetter, DeadLetters, DeadReason, LINE_VERSION, What};
-pub use lane::{Lane, run};
+pub use lane::{Lane, abandon, run};
 pub use ledger::{Ledger, Mark, Remember, count_event};
 pub use memory::{Memory, MemoryKey};
 pub use options::{LaneDefaults, LaneOptions, LaneSettings, OptionsError};
 pub use oversize::{Oversize, TrimmedEvent};
 pub use schedule::{RETRY_AFTER_MAX, Schedule};
+pub use spill_options::{SpillOptions, SpillSettings};
 pub use tasks::{Here, Tasks};
 pub use verdict::{Delivery, Disposition, Error, Reason, Verdict, Verdicts};
 

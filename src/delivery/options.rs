@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Oversize;
+use super::{Oversize, SpillOptions, SpillSettings};
 use crate::unit::{Size, Span};
 
 /// How a sink's lane batches, retries and paces. Everything has a default; the sizes of a batch depend on the kind of
@@ -72,6 +72,10 @@ pub struct LaneOptions {
     /// that it is stalled, and why: in the log and in its metrics. It changes nothing about what the lane does. Default:
     /// `2m`.
     pub stalled_after: Span,
+    /// Where the lane keeps what its destination does not take. Without it, a destination that is down stops the reading for
+    /// all sinks as soon as the queue and the memory budget are used up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spill: Option<SpillOptions>,
 }
 
 /// What a kind of sink takes where the configuration says nothing.
@@ -109,6 +113,7 @@ pub struct LaneSettings {
     pub(super) refusals_in_a_row_max: NonZeroUsize,
     pub(super) pause_probe: Duration,
     pub(super) stalled_after: Duration,
+    pub(super) spill: Option<SpillSettings>,
 }
 
 /// Options that contradict themselves.
@@ -117,6 +122,12 @@ pub enum OptionsError {
     /// With nothing allowed, the lane would stand still.
     #[error("`{0}` is zero: nothing would ever be sent; write at least 1 (or leave it out for the default)")]
     Zero(&'static str),
+    /// The spill could not hold anything.
+    #[error("`bytes_max` of the spill is too small: write at least {min}")]
+    SpillTooSmall {
+        /// The least.
+        min: Size,
+    },
     /// The first wait is longer than the longest.
     #[error("`retry_first` ({first}) is longer than `retry_max` ({max})")]
     Retry {
@@ -145,6 +156,7 @@ impl Default for LaneOptions {
             refusals_in_a_row_max: 100,
             pause_probe: Span::seconds(30),
             stalled_after: Span::seconds(120),
+            spill: None,
         }
     }
 }
@@ -196,7 +208,16 @@ impl LaneOptions {
             refusals_in_a_row_max: count("refusals_in_a_row_max", self.refusals_in_a_row_max)?,
             pause_probe: some_time("pause_probe", self.pause_probe)?,
             stalled_after: some_time("stalled_after", self.stalled_after)?,
+            spill: self.spill.as_ref().map(SpillOptions::settings).transpose()?,
         })
+    }
+}
+
+impl LaneSettings {
+    /// The lane's spill, if it has one.
+    #[must_use]
+    pub fn spill(&self) -> Option<&SpillSettings> {
+        self.spill.as_ref()
     }
 }
 

@@ -36,6 +36,8 @@ pub struct LaneMeter {
     pub oversize: Counter,
     /// Times the lane stood still for `stalled_after` with something to deliver.
     pub stalls: Counter,
+    /// What its spill counts, where it has one.
+    pub spill: SpillMeter,
     condition: Mutex<LaneCondition>,
     state: Mutex<LaneState>,
 }
@@ -110,6 +112,44 @@ pub enum LaneCondition {
     Paused(Hindrance),
 }
 
+/// What the spill of a lane counts.
+#[derive(Debug, Default)]
+pub struct SpillMeter {
+    /// Entries written.
+    pub written: Counter,
+    /// Entries read back, for the lane.
+    pub returned: Counter,
+    /// Bytes that cannot be read any more: what stood there is lost to this sink.
+    pub damaged_bytes: Counter,
+    state: Mutex<Option<SpillState>>,
+}
+
+/// How a spill stands now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpillState {
+    /// What it takes on the disk.
+    pub bytes: u64,
+    /// What it may take.
+    pub bytes_max: u64,
+    /// When its oldest segment was begun, in milliseconds since 1970; `None` where it is empty.
+    pub since_ms: Option<i64>,
+    /// Why it takes nothing; `None` where it does.
+    pub hindrance: Option<Hindrance>,
+}
+
+impl SpillMeter {
+    /// How it stands; `None` where the lane has no spill.
+    #[must_use]
+    pub fn state(&self) -> Option<SpillState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The spill looks anew.
+    pub fn measure(&self, state: SpillState) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
+    }
+}
+
 /// What stands in the way of something, and since when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hindrance {
@@ -179,6 +219,9 @@ impl Hindrance {
 pub struct EventMeter {
     /// Events that every sink they were routed to has.
     pub delivered: Counter,
+    /// Events that a spill holds for at least one sink, and that the others have. What becomes of them later is counted by
+    /// the lane alone, entry by entry.
+    pub spilled: Counter,
     /// Events that a named rule let go.
     pub filtered: Counter,
     /// Events that lie in the dead letters of at least one sink.

@@ -15,7 +15,9 @@ mod tally;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use kafka::{KafkaMeter, KafkaState};
-pub use lane::{DeadLetterMeter, EventMeter, Hindrance, LaneCondition, LaneMeter, LaneReason, LaneState};
+pub use lane::{
+    DeadLetterMeter, EventMeter, Hindrance, LaneCondition, LaneMeter, LaneReason, LaneState, SpillMeter, SpillState,
+};
 pub use name::{Kind, Metric, table};
 pub use shard::{Reason, ShardMeter, ShardState, SourceMeter, SourceState};
 pub use tally::Tally;

@@ -74,10 +74,12 @@ metrics! {
     RecordsRead = Counter "siemline_records_read_total" [];
     /// Bytes of these records, as they came.
     RecordBytesRead = Counter "siemline_records_read_bytes_total" [];
-    /// Events found in records, those read again included: delivered + filtered + dead-lettered + abandoned + in flight.
+    /// Events found in records, those read again included: delivered + spilled + filtered + dead-lettered + abandoned + in flight.
     EventsRead = Counter "siemline_events_read_total" [];
     /// Events that every sink they were routed to has.
     EventsDelivered = Counter "siemline_events_delivered_total" [];
+    /// Events that a spill holds for at least one sink, and that the others have; their entries are counted by its lane.
+    EventsSpilled = Counter "siemline_events_spilled_total" [];
     /// Events that a named rule let go.
     EventsFiltered = Counter "siemline_events_filtered_total" ["rule"];
     /// Events that lie in the dead letters of at least one sink.
@@ -135,6 +137,21 @@ metrics! {
     LanePaused = Gauge "siemline_lane_paused" ["sink"];
     /// 1 while the destination accepts nothing and is asked again.
     LaneFailing = Gauge "siemline_lane_failing" ["sink"];
+
+    /// Entries written to the lane's spill.
+    SpillWritten = Counter "siemline_spill_written_total" ["sink"];
+    /// Entries read back from the lane's spill.
+    SpillReturned = Counter "siemline_spill_returned_total" ["sink"];
+    /// Bytes of the lane's spill that cannot be read any more: what stood there is lost to this sink.
+    SpillDamaged = Counter "siemline_spill_damaged_bytes_total" ["sink"];
+    /// What the lane's spill takes on the disk.
+    SpillBytes = Gauge "siemline_spill_bytes" ["sink"];
+    /// What it may take (`bytes_max`).
+    SpillBytesMax = Gauge "siemline_spill_max_bytes" ["sink"];
+    /// How long the oldest segment of the lane's spill has been there; 0 where it is empty.
+    SpillAge = Gauge "siemline_spill_age_seconds" ["sink"];
+    /// 1 while the lane's spill is full or its disk fails: it takes nothing then, and the reading stops.
+    SpillStuck = Gauge "siemline_spill_stuck" ["sink"];
 
     /// Brokers of the cluster that a Kafka sink has learned of.
     KafkaBrokers = Gauge "siemline_kafka_brokers" ["sink"];

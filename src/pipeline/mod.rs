@@ -14,6 +14,7 @@ mod duplicates;
 mod options;
 mod run;
 mod settings;
+mod spills;
 mod summary;
 mod tasks;
 #[cfg(test)]

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use super::dead_letters::DeadLetterFile;
 use super::duplicates::Duplicates;
 use super::settings::{Settings, SourceSettings};
+use super::spills::Spills;
 use super::summary::{SinkSummary, StandingStill, Summary};
 use super::tasks::Spawned;
 use super::worker::{Shared, Worker};
@@ -24,6 +25,7 @@ use crate::shutdown::{Shutdown, Stop};
 use crate::source::file::{FileSource, Progress};
 use crate::source::kinesis::KinesisSource;
 use crate::source::{Intake, Source};
+use crate::spill;
 use crate::telemetry::{Board, admin};
 
 /// What ends a run badly.
@@ -40,6 +42,16 @@ pub enum Error {
     /// A redaction that would redact nothing.
     #[error(transparent)]
     Redact(#[from] redact::Error),
+    /// A lane's spill cannot begin.
+    #[error("the spill of sink `{name}` in {directory}: {error}")]
+    Spill {
+        /// The sink.
+        name: Arc<str>,
+        /// Where.
+        directory: String,
+        /// Why, and the remedy.
+        error: spill::Error,
+    },
     /// A lane ended before its time: a fault of ours. What it held is read again next time.
     #[error("a lane failed: {0}")]
     Lane(tokio::task::JoinError),
@@ -71,7 +83,12 @@ pub async fn run(
         Ok(listener) => listener,
         Err(error) => return (Summary::default(), Err(error)),
     };
-    let mut house = match House::build(&settings, mappings) {
+    // Before anything is read, too: what a lane cannot spill would stop the reading later.
+    let spills = match Spills::open(&settings.sinks).await {
+        Ok(spills) => spills,
+        Err(error) => return (Summary::default(), Err(error)),
+    };
+    let mut house = match House::build(&settings, mappings, spills, &shutdown) {
         Ok(house) => house,
         Err(error) => return (Summary::default(), Err(error)),
     };
@@ -103,7 +120,12 @@ struct House {
 type Sources = JoinSet<Result<(), Error>>;
 
 impl House {
-    fn build(settings: &Settings, mappings: Arc<Mappings>) -> Result<Self, Error> {
+    fn build(
+        settings: &Settings,
+        mappings: Arc<Mappings>,
+        mut spills: Spills,
+        shutdown: &Shutdown,
+    ) -> Result<Self, Error> {
         let redactor = Redactor::new(&settings.redactions, &mappings)?;
         let budget = Budget::new(settings.options.in_flight_bytes_max.bytes());
         let events = Arc::new(EventMeter::default());
@@ -112,7 +134,7 @@ impl House {
         for (name, settings_of_sink) in &settings.sinks {
             let (parcels, queue) = mpsc::channel(settings.options.lane_parcels_max.max(1));
             let meter = Arc::new(LaneMeter::default());
-            lanes.spawn(delivery::run(Lane {
+            let lane = Lane {
                 name: Arc::clone(name),
                 sink: Arc::clone(&settings_of_sink.sink),
                 dead_letters: Arc::clone(&dead_letters),
@@ -124,7 +146,11 @@ impl House {
                 events: Arc::clone(&events),
                 seed: fastrand::u64(..),
                 clock: now_ms,
-            }));
+            };
+            match spills.take(name) {
+                None => lanes.spawn(delivery::run(lane)),
+                Some(spill) => lanes.spawn(spill.beside(lane, Arc::clone(mappings.siem_names()), shutdown.clone())),
+            };
             senders.push(parcels);
             meters.push((Arc::clone(name), meter));
         }
@@ -267,6 +293,7 @@ impl House {
         Summary {
             tally: self.shared.tally.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             delivered: events.delivered.get(),
+            spilled: events.spilled.get(),
             filtered: events.filtered.get(),
             dead_lettered: events.dead_lettered.get(),
             sinks: self.meters.iter().map(|(name, meter)| (Arc::clone(name), sink(meter))).collect(),

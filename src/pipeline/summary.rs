@@ -65,6 +65,8 @@ pub struct Summary {
     pub tally: Tally,
     /// Events that every sink they were meant for has.
     pub delivered: u64,
+    /// Events that every such sink has, or whose spill holds them or held them for it.
+    pub spilled: u64,
     /// Events that a named rule let go.
     pub filtered: u64,
     /// Events that lie in the dead letters.
@@ -86,7 +88,7 @@ impl Summary {
     /// Events that are neither delivered nor filtered nor dead-lettered: they are read again next time.
     #[must_use]
     pub fn to_be_read_again(&self) -> u64 {
-        self.tally.events.saturating_sub(self.delivered + self.filtered + self.dead_lettered)
+        self.tally.events.saturating_sub(self.delivered + self.spilled + self.filtered + self.dead_lettered)
     }
 
     fn write_log_types(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -153,6 +155,9 @@ impl fmt::Display for Summary {
         }
         writeln!(f)?;
         write!(f, "  read {} = delivered {}", tally.events, self.delivered)?;
+        if self.spilled > 0 {
+            write!(f, " + spilled {}", self.spilled)?;
+        }
         write!(f, " + filtered {}{}", self.filtered, by_name(&tally.filtered))?;
         write!(f, " + dead-lettered {}{}", self.dead_lettered, by_name(&tally.broken))?;
         match self.to_be_read_again() {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::status::{
-    DeadLetterStatus, EventStatus, HindranceStatus, LaneStatus, MemoryStatus, ShardStatus, SourceStatus, Status,
+    DeadLetterStatus, EventStatus, HindranceStatus, LaneStatus, MemoryStatus, ShardStatus, SourceStatus, SpillStatus,
+    Status,
 };
 use crate::budget::Budget;
 use crate::metric::{
@@ -75,15 +76,16 @@ impl Board {
     /// read.
     fn events(&self) -> EventStatus {
         let (delivered, dead_lettered) = (self.events.delivered.get(), self.events.dead_lettered.get());
-        let abandoned = self.events.abandoned.get();
+        let (abandoned, spilled) = (self.events.abandoned.get(), self.events.spilled.get());
         let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let filtered = tally.filtered.values().sum();
-        let ended = delivered + filtered + dead_lettered + abandoned;
+        let ended = delivered + spilled + filtered + dead_lettered + abandoned;
         EventStatus {
             records: tally.records,
             record_bytes: tally.bytes,
             read: tally.events,
             delivered,
+            spilled,
             filtered,
             dead_lettered,
             abandoned,
@@ -142,6 +144,16 @@ impl Status {
                 words.push(format!(
                     "shard {shard} of source `{name}` is losing records: they expire before they are read"
                 ));
+            }
+        }
+        for (name, spill) in self.lanes.iter().filter_map(|(name, lane)| Some((name, lane.spill.as_ref()?))) {
+            if let Some(why) = &spill.hindrance {
+                words.push(format!("the spill of sink `{name}` takes nothing more: {}: {}", why.code, why.words));
+            }
+            if spill.damaged_bytes > 0 {
+                let bytes = spill.damaged_bytes;
+                words
+                    .push(format!("the spill of sink `{name}` was damaged: {bytes} bytes of it are lost to this sink"));
             }
         }
         for (name, lane) in self.lanes.iter().filter(|(_, lane)| lane.condition == "failing") {
@@ -219,6 +231,15 @@ fn lane(meter: &LaneMeter) -> LaneStatus {
         is_stalled: state.is_stalled,
         reason: state.reason.word().to_owned(),
         still_since_ms: state.since_ms,
+        spill: meter.spill.state().map(|state| SpillStatus {
+            written: meter.spill.written.get(),
+            returned: meter.spill.returned.get(),
+            damaged_bytes: meter.spill.damaged_bytes.get(),
+            bytes: state.bytes,
+            bytes_max: state.bytes_max,
+            since_ms: state.since_ms,
+            hindrance: state.hindrance.map(Into::into),
+        }),
     }
 }
 

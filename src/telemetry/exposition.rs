@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
-use super::status::{LaneStatus, ShardStatus, Status};
+use super::status::{LaneStatus, ShardStatus, SpillStatus, Status};
 use crate::metric::{KafkaState, Metric};
 
 /// All metrics, each with its meaning and kind, also where there is no value yet.
@@ -21,6 +21,7 @@ pub fn exposition(status: &Status) -> String {
 }
 
 /// The values of one metric.
+#[expect(clippy::too_many_lines, reason = "one line a metric, and the compiler sees that none is left out")]
 fn tell(metric: Metric, status: &Status, out: &mut Samples<'_>) {
     let events = &status.events;
     match metric {
@@ -31,6 +32,7 @@ fn tell(metric: Metric, status: &Status, out: &mut Samples<'_>) {
         Metric::RecordBytesRead => out.put(&[], events.record_bytes),
         Metric::EventsRead => out.put(&[], events.read),
         Metric::EventsDelivered => out.put(&[], events.delivered),
+        Metric::EventsSpilled => out.put(&[], events.spilled),
         Metric::EventsFiltered => out.named(&events.by_rule),
         Metric::EventsDeadLettered => out.put(&[], events.dead_lettered),
         Metric::EventsAbandoned => out.put(&[], events.abandoned),
@@ -76,6 +78,16 @@ fn tell(metric: Metric, status: &Status, out: &mut Samples<'_>) {
         Metric::LanePauses => out.lanes(status, |lane| lane.pauses),
         Metric::LanePaused => out.lanes(status, |lane| u64::from(lane.condition == "paused")),
         Metric::LaneFailing => out.lanes(status, |lane| u64::from(lane.condition == "failing")),
+        Metric::SpillWritten => out.spills(status, |spill| spill.written),
+        Metric::SpillReturned => out.spills(status, |spill| spill.returned),
+        Metric::SpillDamaged => out.spills(status, |spill| spill.damaged_bytes),
+        Metric::SpillBytes => out.spills(status, |spill| spill.bytes),
+        Metric::SpillBytesMax => out.spills(status, |spill| spill.bytes_max),
+        Metric::SpillAge => out.spills(status, |spill| {
+            let age_ms = spill.since_ms.map_or(0, |since_ms| status.now_ms.saturating_sub(since_ms).max(0));
+            Seconds(age_ms)
+        }),
+        Metric::SpillStuck => out.spills(status, |spill| u64::from(spill.hindrance.is_some())),
         Metric::KafkaBrokers => out.kafka(status, |kafka| kafka.brokers),
         Metric::KafkaBrokersUp => out.kafka(status, |kafka| kafka.brokers_up),
         Metric::KafkaQueued => out.kafka(status, |kafka| kafka.queued_messages),
@@ -143,6 +155,15 @@ impl Samples<'_> {
     fn named(&mut self, counts: &BTreeMap<String, u64>) {
         for (name, count) in counts {
             self.put(&[name], count);
+        }
+    }
+
+    /// A value for each lane that has a spill.
+    fn spills<V: fmt::Display>(&mut self, status: &Status, value: impl Fn(&SpillStatus) -> V) {
+        for (name, lane) in &status.lanes {
+            if let Some(spill) = &lane.spill {
+                self.put(&[name], value(spill));
+            }
         }
     }
 

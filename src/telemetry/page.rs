@@ -103,10 +103,11 @@ fn write_events(status: &Status, text: &mut String) {
     let events = &status.events;
     let _ = write!(
         text,
-        "<h2>Events</h2><p>read {} = delivered {} + filtered {} + dead-lettered {} + in flight {} + to be read again {}; from {} \
+        "<h2>Events</h2><p>read {} = delivered {} + spilled {} + filtered {} + dead-lettered {} + in flight {} + to be read again {}; from {} \
          records of {} bytes</p>",
         events.read,
         events.delivered,
+        events.spilled,
         events.filtered,
         events.dead_lettered,
         events.in_flight,

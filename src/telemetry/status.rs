@@ -36,7 +36,7 @@ pub struct Status {
     pub memory: MemoryStatus,
 }
 
-/// What became of events: `read = delivered + filtered + dead_lettered + abandoned + in_flight`.
+/// What became of events: `read = delivered + spilled + filtered + dead_lettered + abandoned + in_flight`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventStatus {
     /// Records taken in.
@@ -47,6 +47,9 @@ pub struct EventStatus {
     pub read: u64,
     /// Events that every sink they were routed to has.
     pub delivered: u64,
+    /// Events that a spill holds for at least one sink, and that the others have.
+    #[serde(default)]
+    pub spilled: u64,
     /// Events that a rule let go.
     pub filtered: u64,
     /// Events in the dead letters of at least one sink.
@@ -158,6 +161,28 @@ pub struct LaneStatus {
     pub reason: String,
     /// Since when, in milliseconds since 1970; `None` where it moves.
     pub still_since_ms: Option<i64>,
+    /// Its spill, where it has one.
+    #[serde(default)]
+    pub spill: Option<SpillStatus>,
+}
+
+/// The spill of a lane.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpillStatus {
+    /// Entries written.
+    pub written: u64,
+    /// Entries read back.
+    pub returned: u64,
+    /// Bytes that cannot be read any more.
+    pub damaged_bytes: u64,
+    /// What it takes on the disk.
+    pub bytes: u64,
+    /// What it may take.
+    pub bytes_max: u64,
+    /// When its oldest segment was begun; `None` where it is empty.
+    pub since_ms: Option<i64>,
+    /// Why it takes nothing; `None` where it does.
+    pub hindrance: Option<HindranceStatus>,
 }
 
 /// What is in the way of something.

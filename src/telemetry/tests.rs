@@ -7,7 +7,7 @@ use super::{Board, Status, exposition, page};
 use crate::budget::Budget;
 use crate::metric::{
     DeadLetterMeter, EventMeter, Hindrance, KafkaMeter, KafkaState, Kind, LaneMeter, LaneReason, LaneState, Metric,
-    Reason, ShardMeter, SourceMeter, Tally,
+    Reason, ShardMeter, SourceMeter, SpillState, Tally,
 };
 use crate::shutdown;
 
@@ -80,7 +80,9 @@ fn hindrance(code: &str) -> Hindrance {
 /// every metric has a value when there is something to be told.
 #[test]
 fn metrics_are_all_told_and_no_other() {
-    let text = exposition(&Rig::new().status());
+    let rig = Rig::new();
+    rig.lane.spill.measure(SpillState::default());
+    let text = exposition(&rig.status());
     let mut kinds = Vec::new();
     let mut samples: BTreeMap<&str, Vec<(&str, &str)>> = BTreeMap::new();
     for line in text.lines() {
@@ -189,7 +191,7 @@ fn the_page_is_green_or_red() {
     rig.shard.measure(|state| state.headroom_ms = Some(1));
     let green = page(&rig.status());
     assert!(green.contains("<h1 class=\"green\">siemline: all is well</h1>"), "{green}");
-    assert!(green.contains("read 9 = delivered 3 + filtered 1 + dead-lettered 1 + in flight 3"), "{green}");
+    assert!(green.contains("read 9 = delivered 3 + spilled 0 + filtered 1 + dead-lettered 1 + in flight 3"), "{green}");
     assert!(green.contains("shardId-&quot;0\\"), "{green}");
 
     rig.lane.fails(hindrance("http_503"));

@@ -1,0 +1,2 @@
+mod pieces;
+mod simulation;
