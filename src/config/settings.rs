@@ -161,6 +161,10 @@ impl Resolver<'_> {
             let sink = SinkSettings::http(&options).map_err(|error| self.in_sink("http", &name, &error))?;
             sinks.push((name.into(), sink));
         }
+        for (name, options) in options.s3 {
+            let sink = SinkSettings::s3(&options).map_err(|error| self.in_sink("s3", &name, &error))?;
+            sinks.push((name.into(), sink));
+        }
         for (name, options) in options.file {
             let sink = SinkSettings::file(&options).map_err(|error| self.in_sink("file", &name, &error))?;
             sinks.push((name.into(), sink));

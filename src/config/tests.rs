@@ -70,6 +70,8 @@ fn the_example_is_read() {
         .replace("[sink.splunk_hec.example.", "[sink.splunk_hec.a.")
         .replace("[sink.elastic.example]", "[sink.elastic.b]\nendpoint = 'http://localhost:1'")
         .replace("[sink.elastic.example.", "[sink.elastic.b.")
+        .replace("[sink.s3.example]", "[sink.s3.g]\nbucket = 'archive'")
+        .replace("[sink.s3.example.", "[sink.s3.g.")
         .replace("[sink.file.example]", "[sink.file.c]\npath = 'x'")
         .replace("[sink.file.example.", "[sink.file.c.")
         .replace("[sink.stdout.example", "[sink.stdout.d")

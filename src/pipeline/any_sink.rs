@@ -6,6 +6,7 @@ use crate::delivery::{Batch, Delivery, Error, EventView, LaneSettings, Sink};
 use crate::sink::elastic::{Elastic, ElasticOptions};
 use crate::sink::file::{self, FileSink};
 use crate::sink::http::{HttpSink, HttpSinkOptions};
+use crate::sink::s3::{S3Options, S3Sink};
 use crate::sink::splunk_hec::{SplunkHec, SplunkHecOptions};
 use crate::sink::stdout::{StdoutOptions, StdoutSink};
 use crate::sink::sumo::{Sumo, SumoOptions};
@@ -33,6 +34,8 @@ pub enum AnySink {
     Sumo(Sumo),
     /// Any HTTP endpoint.
     Http(HttpSink),
+    /// Objects of S3.
+    S3(S3Sink),
     /// NDJSON files.
     File(FileSink),
     /// Standard output.
@@ -64,6 +67,12 @@ impl SinkSettings {
         Ok(Self::new(AnySink::Http(HttpSink::new(options)?), lane, options.format))
     }
 
+    /// An S3 sink.
+    pub fn s3(options: &S3Options) -> Result<Self, sink::Error> {
+        let lane = options.lane.settings(S3Options::LANE)?;
+        Ok(Self::new(AnySink::S3(S3Sink::new(options)?), lane, options.format))
+    }
+
     /// A file sink.
     pub fn file(options: &file::FileOptions) -> Result<Self, sink::Error> {
         let lane = options.lane.settings(file::FileOptions::LANE)?;
@@ -88,6 +97,7 @@ impl Sink for AnySink {
             Self::Elastic(sink) => sink.encode(event, out),
             Self::Sumo(sink) => sink.encode(event, out),
             Self::Http(sink) => sink.encode(event, out),
+            Self::S3(sink) => sink.encode(event, out),
             Self::File(sink) => sink.encode(event, out),
             Self::Stdout(sink) => sink.encode(event, out),
         }
@@ -99,6 +109,7 @@ impl Sink for AnySink {
             Self::Elastic(sink) => sink.bucket(event, out),
             Self::Sumo(sink) => sink.bucket(event, out),
             Self::Http(sink) => sink.bucket(event, out),
+            Self::S3(sink) => sink.bucket(event, out),
             Self::File(sink) => sink.bucket(event, out),
             Self::Stdout(sink) => sink.bucket(event, out),
         }
@@ -110,6 +121,7 @@ impl Sink for AnySink {
             Self::Elastic(sink) => sink.send(batch).await,
             Self::Sumo(sink) => sink.send(batch).await,
             Self::Http(sink) => sink.send(batch).await,
+            Self::S3(sink) => sink.send(batch).await,
             Self::File(sink) => sink.send(batch).await,
             Self::Stdout(sink) => sink.send(batch).await,
         }
@@ -121,6 +133,7 @@ impl Sink for AnySink {
             Self::Elastic(sink) => sink.check().await,
             Self::Sumo(sink) => sink.check().await,
             Self::Http(sink) => sink.check().await,
+            Self::S3(sink) => sink.check().await,
             Self::File(sink) => sink.check().await,
             Self::Stdout(sink) => sink.check().await,
         }

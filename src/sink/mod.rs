@@ -8,6 +8,7 @@ pub mod elastic;
 pub mod file;
 mod format;
 pub mod http;
+pub mod s3;
 #[cfg(test)]
 mod sample;
 pub mod splunk_hec;

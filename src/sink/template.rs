@@ -119,6 +119,15 @@ impl Template {
         }
     }
 
+    /// What every text of it begins with: the template up to its first field.
+    #[must_use]
+    pub fn start(&self) -> &str {
+        match self.parts.first() {
+            Some(Part::Text(text)) => text,
+            _ => "",
+        }
+    }
+
     /// Appends the text for this event. `clean` makes of each character of a field what may stand there; the template's own
     /// text is left as it was written.
     pub fn push(&self, event: EventView<'_>, clean: impl Fn(char) -> char, out: &mut String) {

@@ -43,7 +43,7 @@ fn every_recipe_passes_the_check() {
         }
         recipes.insert(path.file_stem().unwrap().to_str().unwrap().to_owned());
     }
-    for known in ["axiom", "datadog", "google_secops", "http", "panther", "sumo"] {
+    for known in ["axiom", "datadog", "google_secops", "http", "panther", "s3_archive", "sumo"] {
         assert!(recipes.contains(known), "{known}: {recipes:?}");
     }
 }

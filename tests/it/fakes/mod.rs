@@ -12,6 +12,7 @@ pub mod intake;
 pub mod kinesis;
 pub mod plan;
 pub mod proxy;
+pub mod s3;
 pub mod stream;
 pub mod sts;
 pub mod sumo;
