@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{End, FAILED, runtime};
 use crate::config;
 use crate::delivery::Sink as _;
-use crate::lease::Surroundings;
+use crate::lease::{Surroundings, vanishes};
 use crate::normalize::mapping;
 use crate::pipeline::{self, SourceSettings};
 use crate::source::file::FileSource;
@@ -31,6 +31,9 @@ pub fn check(path: &Path, connect: bool) -> Result<u8, End> {
         println!("{note}");
     }
     for why in vanishing(&pipeline) {
+        println!("warning: {why}");
+    }
+    if let Some(why) = vanishing_letters(&pipeline) {
         println!("warning: {why}");
     }
     if !connect {
@@ -64,10 +67,18 @@ pub fn vanishing(pipeline: &pipeline::Settings) -> Vec<String> {
                 )
             })
             .collect(),
-        SourceSettings::File(_) => Vec::new(),
+        SourceSettings::File(_) | SourceSettings::DeadLetters(_) => Vec::new(),
     }
     };
     pipeline.sources.iter().flat_map(of_source).collect()
+}
+
+/// Says whether the dead letters would not survive a restart, and what to do about it. They are settled: nobody reads them from
+/// their source again.
+fn vanishing_letters(pipeline: &pipeline::Settings) -> Option<String> {
+    let directory = std::path::absolute(&pipeline.dead_letters.directory).ok()?;
+    let why = vanishes(&directory, &Surroundings::look())?;
+    Some(format!("dead letters: {why}: mount a path that stays, and name it as `directory` under `[dead_letter.file]`"))
 }
 
 async fn check_source(name: &str, source: &SourceSettings) -> Result<String, String> {
@@ -80,6 +91,7 @@ async fn check_source(name: &str, source: &SourceSettings) -> Result<String, Str
             Ok(source) => Ok(format!("ready, {} files", source.len())),
             Err(error) => Err(error.to_string()),
         },
+        SourceSettings::DeadLetters(_) => Ok("ready".to_owned()),
     }
 }
 

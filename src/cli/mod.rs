@@ -9,6 +9,7 @@ mod check;
 mod iam;
 mod normalize;
 mod progress;
+mod replay;
 mod run;
 mod selftest;
 mod setup;
@@ -47,6 +48,7 @@ pub fn main() -> ExitCode {
         Command::Status { config, json } => status::status(&config, json),
         Command::Reset { source, config, to, dry_run, yes } => status::reset(&config, &source, &to, dry_run, yes),
         Command::Iam { config, region, account } => iam::iam(&config, region.as_deref(), account.as_deref()),
+        Command::Replay(arguments) => replay::replay(&arguments),
         Command::Setup(Setup::Elastic { config, sink, dry_run, opensearch }) => {
             setup::elastic(&config, sink.as_deref(), dry_run, opensearch)
         }

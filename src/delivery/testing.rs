@@ -30,6 +30,7 @@ pub(crate) fn block(shard: &str, numbers: &[u64], lanes: &[u16], charge: Charge)
             position: Position::new(Arc::clone(&shard), Sequence::from(*number)),
             arrival_ms: None,
             let_go: None,
+            again: None,
         });
         rows.push(Row {
             record: u32::try_from(at).unwrap(),

@@ -34,7 +34,7 @@ async fn siemline(home: Home, arguments: &'static [&'static str]) -> (Home, Ende
 /// How often each finding stands in the archive, by its title.
 fn archived(s3: &FakeS3) -> BTreeMap<String, u32> {
     let mut counts = BTreeMap::new();
-    for (key, object) in s3.objects() {
+    for object in s3.objects().into_values() {
         let mut plain = String::new();
         let bytes = object.body.as_slice();
         let read = if object.headers["content-type"] == "application/gzip" {

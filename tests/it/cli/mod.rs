@@ -10,6 +10,7 @@ mod memory;
 mod mistakes;
 mod normalize;
 mod recipes;
+mod replay;
 mod signals;
 mod stats;
 
