@@ -305,6 +305,9 @@ fn comment(resource: &str) -> Option<String> {
         _ if service == "kms" && rest == "key/*" => Some(format!(
             "which key of {region} encrypts is not known: the conditions bind it, or name it in place of key/*"
         )),
+        _ if service == "kafka" && rest.contains("/*/*") => Some(format!(
+            "which cluster of {region} it is, is not known: name it and its id in place of /*/* in {service} {rest}"
+        )),
         _ => None,
     }
 }

@@ -28,7 +28,8 @@ pub enum Command {
         #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
     },
-    /// Check the configuration and the mappings; with `--connect`, ask every source and sink whether it is there.
+    /// Check the configuration and the mappings; with `--connect`, ask every source and sink whether it is there; with
+    /// `--canary`, send a marked event to every Splunk.
     ///
     /// Of mappings it says which of yours take the place of shipped ones, who wins a tie, which matches never decide, and
     /// which leaves are let go and why. A rule that could never give anything is a mistake.
@@ -39,6 +40,10 @@ pub enum Command {
         /// Ask every source and sink the cheapest honest question.
         #[arg(long)]
         connect: bool,
+        /// Send one marked event through each Splunk HEC sink, with each of its tokens, and say which search finds it. Asks
+        /// as `--connect` does before.
+        #[arg(long)]
+        canary: bool,
     },
     /// Normalize files in any envelope to NDJSON on standard output; complaints go to standard error.
     ///

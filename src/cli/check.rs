@@ -8,12 +8,14 @@ use crate::config;
 use crate::delivery::Sink as _;
 use crate::lease::{Surroundings, vanishes};
 use crate::normalize::mapping;
-use crate::pipeline::{self, SourceSettings};
+use crate::pipeline::{self, AnySink, SourceSettings};
+use crate::sink::splunk_hec::Canary;
 use crate::source::file::FileSource;
 use crate::source::kinesis::{KinesisSource, vanishing_files};
 
-/// Checks the configuration and the mappings; with `connect`, asks every source and sink.
-pub fn check(path: &Path, connect: bool) -> Result<u8, End> {
+/// Checks the configuration and the mappings; with `connect`, asks every source and sink; with `canary`, sends marked events
+/// to the sinks that are ready and have such.
+pub fn check(path: &Path, connect: bool, canary: bool) -> Result<u8, End> {
     let settings = config::load(path).map_err(End::usage)?;
     let loaded = config::loaded(&settings.normalize.mappings).map_err(End::usage)?;
     let notes = mapping::notes(&loaded);
@@ -46,7 +48,12 @@ pub fn check(path: &Path, connect: bool) -> Result<u8, End> {
         }
         for (name, sink) in &pipeline.sinks {
             let asked = sink.sink.check().await;
-            all_well &= say("sink", name, &asked.map(|()| "ready".to_owned()).map_err(|error| error.to_string()));
+            let ready = || sink.sink.promise().map_or("ready".to_owned(), |promise| format!("ready: {promise}"));
+            let is_ready = say("sink", name, &asked.map(|()| ready()).map_err(|error| error.to_string()));
+            all_well &= is_ready;
+            if canary && is_ready {
+                all_well &= release_canaries(name, &sink.sink).await;
+            }
         }
         all_well
     });
@@ -92,6 +99,24 @@ async fn check_source(name: &str, source: &SourceSettings) -> Result<String, Str
             Err(error) => Err(error.to_string()),
         },
         SourceSettings::DeadLetters(_) => Ok("ready".to_owned()),
+    }
+}
+
+/// Sends a sink's canaries, where it has some, and says how they are found.
+async fn release_canaries(name: &str, sink: &AnySink) -> bool {
+    match Box::pin(sink.canaries()).await {
+        None => true,
+        Some(Err(error)) => {
+            println!("sink {name}: CANARY NOT DELIVERED: {error}");
+            false
+        }
+        Some(Ok(canaries)) => {
+            for Canary { search, is_indexed } in canaries {
+                let became = if is_indexed { "indexed" } else { "accepted" };
+                println!("sink {name}: canary {became}: search for it by `{search}`");
+            }
+            true
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::End;
 use crate::aws::permission::{Home, Permissions, Policy};
 use crate::config::{self, Options, SinkOptions, SourceOptions};
-use crate::sink::s3;
+use crate::sink;
 use crate::source::kinesis;
 
 /// Prints a policy for the process and one for each role that it assumes; what is not known is said on standard error.
@@ -30,13 +30,20 @@ pub fn iam(path: &Path, region: Option<&str>, account: Option<&str>) -> Result<u
 /// What all sources and sinks need. Each kind stands here by name, so that a new one cannot be forgotten.
 fn permissions(options: Options, home: &Home) -> Permissions {
     let SourceOptions { kinesis, file: _ } = options.source;
-    let SinkOptions { splunk_hec: _, elastic: _, sumo: _, http: _, s3, file: _, stdout: _ } = options.sink;
+    let SinkOptions { splunk_hec: _, elastic: _, kafka, firehose, sumo: _, http: _, s3, file: _, stdout: _ } =
+        options.sink;
     let mut all = Permissions::default();
     for (name, options) in &kinesis {
         all.extend(kinesis::permissions(name, options, home));
     }
+    for options in kafka.values() {
+        all.extend(sink::kafka::permissions(options, home));
+    }
+    for options in firehose.values() {
+        all.extend(sink::firehose::permissions(options, home));
+    }
     for options in s3.values() {
-        all.extend(s3::permissions(options, home));
+        all.extend(sink::s3::permissions(options, home));
     }
     all
 }

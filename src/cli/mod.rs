@@ -42,7 +42,7 @@ pub fn main() -> ExitCode {
     };
     let ended = match args.command {
         Command::Run { config } => run::run(&config),
-        Command::Check { config, connect } => check::check(&config, connect),
+        Command::Check { config, connect, canary } => check::check(&config, connect || canary, canary),
         Command::Normalize(options) => normalize::normalize(&options),
         Command::Test { mappings, coverage } => selftest::test(&mappings, coverage),
         Command::Status { config, json } => status::status(&config, json),

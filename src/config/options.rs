@@ -60,6 +60,10 @@ pub struct SinkOptions {
     pub splunk_hec: BTreeMap<String, sink::splunk_hec::SplunkHecOptions>,
     /// Elasticsearch or OpenSearch.
     pub elastic: BTreeMap<String, sink::elastic::ElasticOptions>,
+    /// Apache Kafka, Amazon MSK, and what speaks their protocol.
+    pub kafka: BTreeMap<String, sink::kafka::KafkaOptions>,
+    /// Amazon Data Firehose.
+    pub firehose: BTreeMap<String, sink::firehose::FirehoseOptions>,
     /// Sumo Logic.
     pub sumo: BTreeMap<String, sink::sumo::SumoOptions>,
     /// Any HTTP endpoint that takes NDJSON or JSON arrays.

@@ -153,6 +153,14 @@ impl Resolver<'_> {
             let sink = SinkSettings::elastic(&options).map_err(|error| self.in_sink("elastic", &name, &error))?;
             sinks.push((name.into(), sink));
         }
+        for (name, options) in options.kafka {
+            let sink = SinkSettings::kafka(&options).map_err(|error| self.in_sink("kafka", &name, &error))?;
+            sinks.push((name.into(), sink));
+        }
+        for (name, options) in options.firehose {
+            let sink = SinkSettings::firehose(&options).map_err(|error| self.in_sink("firehose", &name, &error))?;
+            sinks.push((name.into(), sink));
+        }
         for (name, options) in options.sumo {
             let sink = SinkSettings::sumo(&options).map_err(|error| self.in_sink("sumo", &name, &error))?;
             sinks.push((name.into(), sink));

@@ -26,11 +26,12 @@ impl Batch {
         batch
     }
 
-    /// Appends one entry; `encode` writes its frame to the end of the buffer.
-    pub fn push(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
+    /// Appends one entry; `encode` writes its frame to the end of the buffer. Returns how many bytes the frame has.
+    pub fn push(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> usize {
         let start = self.body.len();
         encode(&mut self.body);
         self.frames.push(start..self.body.len());
+        self.body.len().saturating_sub(start)
     }
 
     /// What [`Sink::bucket`](super::Sink::bucket) said of each of its entries.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::Ledger;
+use super::{Ledger, TrimmedEvent};
 use crate::ack::{Outcome, Receipt};
 use crate::budget::Charge;
 use crate::normalize::{NamesOfLogTypes, Projection, SiemNames};
@@ -48,7 +48,7 @@ impl Block {
     /// An event as sinks see it.
     #[must_use]
     pub fn event(&self, row: u32) -> Option<EventView<'_>> {
-        Some(EventView { block: self, row: self.row(row)? })
+        Some(EventView { block: self, row: self.row(row)?, trimmed: None })
     }
 
     /// Takes note of what became of an event at one lane. Returns the event's outcome over all lanes, the worst of them,
@@ -93,13 +93,16 @@ pub struct EventView<'a> {
     pub block: &'a Block,
     /// Its row.
     pub row: &'a Row,
+    /// Its documents where it was too large and something of them went.
+    pub(super) trimmed: Option<&'a TrimmedEvent>,
 }
 
 impl<'a> EventView<'a> {
     /// The OCSF document.
     #[must_use]
     pub fn ocsf(&self) -> &'a [u8] {
-        self.block.ocsf.get(self.row.ocsf.clone()).unwrap_or_default()
+        let whole = || self.block.ocsf.get(self.row.ocsf.clone()).unwrap_or_default();
+        self.trimmed.and_then(TrimmedEvent::ocsf).unwrap_or_else(whole)
     }
 
     /// The event as AWS wrote it; empty where no sink asked for it.
@@ -111,6 +114,9 @@ impl<'a> EventView<'a> {
     /// The event in another vocabulary; empty where no sink that gets it asked for it.
     #[must_use]
     pub fn projected(&self, to: Projection) -> &'a [u8] {
+        if let Some(document) = self.trimmed.and_then(|trimmed| trimmed.projected(to)) {
+            return document;
+        }
         let document = self.row.projected.get(to.number()).cloned();
         let documents = self.block.projected.get(to.number());
         documents.zip(document).and_then(|(documents, range)| documents.get(range)).unwrap_or_default()

@@ -78,8 +78,10 @@ pub enum DeadReason {
     Refused,
     /// The destination answered "try again" to it too often while it accepted others.
     EntryRetryMax,
-    /// It alone is larger than what the destination takes.
+    /// It alone is larger than what the destination takes, as the destination says.
     TooLarge,
+    /// It is larger than `event_bytes_max`, also without what it could go without. It was never sent.
+    Oversize,
     /// It exceeds a named bound of ours (decompressed size, depth, events in a record).
     OverBound,
     /// It is broken: no event can be made of it.
@@ -96,6 +98,7 @@ impl DeadReason {
             Self::Refused => "refused",
             Self::EntryRetryMax => "entry_retry_max",
             Self::TooLarge => "too_large",
+            Self::Oversize => "oversize",
             Self::OverBound => "over_bound",
             Self::Broken => "broken",
             Self::Abandoned => "abandoned",

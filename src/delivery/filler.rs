@@ -1,11 +1,13 @@
 //! The batcher: from parcels to loads, by count, encoded bytes and age. Synchronous; the time is given.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::load::{Entry, History, Load, Meters, Share, room};
-use super::{Batch, LaneSettings, Parcel, Sink};
+use super::oversize::trimmed_frame;
+use super::{Batch, EventView, LaneSettings, Oversize, Parcel, Sink};
 use crate::budget::{Budget, Charge};
 
 /// The most batches that are filled at once. A sink with more buckets than this sends the oldest batch before it is full.
@@ -20,6 +22,8 @@ pub(super) struct Filler {
     filling: Vec<Filling>,
     /// The bucket of the event at hand, kept for its room.
     bucket: Vec<u8>,
+    /// Entries that are larger than `event_bytes_max`, with the bytes they have, until they are taken out.
+    oversize: Vec<(Entry, usize)>,
 }
 
 /// A parcel, and how far it was taken. Dropping it abandons the rest.
@@ -83,7 +87,7 @@ impl Filler {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.opened.is_none() && self.filling.is_empty()
+        self.opened.is_none() && self.filling.is_empty() && self.oversize.is_empty()
     }
 
     /// Takes a parcel, to be encoded when loads are asked for.
@@ -130,10 +134,22 @@ impl Filler {
                 }
             };
             let filling = self.filling.get_mut(number)?;
-            filling.batch.push(|out| sink.encode(event, out));
+            let bytes = filling.batch.push(|out| sink.encode(event, out));
+            let is_oversize = settings.event_bytes_max.is_some_and(|max| bytes > max.get());
+            let fits = !is_oversize || filling.refit(event, sink, settings);
+            if !fits {
+                self.oversize.extend(opened.take(&mut filling.share).map(|entry| (entry, bytes)));
+                if filling.batch.is_empty() {
+                    self.filling.remove(number);
+                }
+                continue;
+            }
             if filling.batch.len() > 1 && filling.batch.body().len() > bytes_max {
                 filling.batch.pop();
                 return self.flush(number, budget);
+            }
+            if is_oversize {
+                opened.meters.lane.trimmed.add(1);
             }
             filling.entries.extend(opened.take(&mut filling.share));
             if filling.batch.len() >= entries_max || filling.batch.body().len() >= bytes_max {
@@ -141,6 +157,11 @@ impl Filler {
             }
         }
         None
+    }
+
+    /// The entries that are too large for the destination, with the bytes they have, for whoever buries them.
+    pub fn take_oversize(&mut self) -> Vec<(Entry, usize)> {
+        std::mem::take(&mut self.oversize)
     }
 
     /// The oldest load that is not full, if it is old enough or pressed.
@@ -195,5 +216,20 @@ impl Filling {
             since,
             is_pressed: false,
         }
+    }
+
+    /// Puts a smaller frame in the place of the last, which is larger than `event_bytes_max`. If there is none, the last is
+    /// taken back.
+    fn refit(&mut self, event: EventView<'_>, sink: &impl Sink, settings: &LaneSettings) -> bool {
+        self.batch.pop();
+        let bytes_max = settings.event_bytes_max.map_or(usize::MAX, NonZeroUsize::get);
+        let smaller = match settings.oversize {
+            Oversize::Trim => trimmed_frame(event, sink, bytes_max),
+            Oversize::DeadLetter => None,
+        };
+        if let Some(frame) = &smaller {
+            self.batch.push(|out| out.extend_from_slice(frame));
+        }
+        smaller.is_some()
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use super::verdict::UNSPOKEN;
 use super::{DeadReason, Delivery, Disposition, Error, LaneSettings, Reason, Verdict, Verdicts};
 
 /// How many entries a probe carries where the destination answers entry by entry, so that one good entry among bad ones is
@@ -18,6 +19,8 @@ pub(super) struct Asked {
     pub retries: u32,
     /// Whether the destination has accepted entries of other batches since these were last answered. It is up, then.
     pub others_accepted: bool,
+    /// Whether it is one entry that was called too large, and has been made smaller since.
+    pub is_smaller_now: bool,
 }
 
 /// What follows.
@@ -64,6 +67,8 @@ pub(super) enum Next {
     Wait { after: Option<Duration>, why: Reason },
     /// They are sent in two halves, at once. There are at least two.
     Halves,
+    /// The entry has been made smaller, and is sent again at once.
+    Smaller,
     /// Nothing will get through until somebody mends something: everything stays, and small batches probe.
     Pause { why: Reason, probe_entries: usize },
 }
@@ -125,8 +130,8 @@ pub(super) fn judge(
 /// Entries that were answered one by one. Those of one answer were judged at the same time: if any was accepted, the
 /// destination works, and the refusals are about their entries.
 ///
-/// Where the answer settles some and is silent about the rest, the destination stopped at an entry (HEC does, at one that
-/// it refuses). The rest was not at fault, however often that happens: each time fewer are left, so it comes to an end.
+/// Where the answer settles some and is silent about others, the destination stopped at an entry (HEC does, at one that it
+/// refuses). The others were not at fault, however often that happens: each time fewer are left, so it comes to an end.
 fn judge_each(asked: Asked, verdicts: Vec<Verdict>, streak: &mut Streak, settings: &LaneSettings) -> (Vec<Fate>, Next) {
     let is_accepted = |verdict: &Verdict| matches!(verdict, Verdict::Accepted | Verdict::Duplicate);
     let any_accepted = verdicts.iter().take(asked.entries).any(is_accepted);
@@ -135,43 +140,34 @@ fn judge_each(asked: Asked, verdicts: Vec<Verdict>, streak: &mut Streak, setting
     }
     let others_accepted = any_accepted || asked.others_accepted;
     let mut next = Next::Go;
-    let spoken = verdicts.len();
-    let mut any_settled = false;
-    let missing = std::iter::repeat_with(|| Verdict::retry("no_verdict", "the destination's answer leaves it out"));
-    let fates =
-        verdicts.into_iter().chain(missing).take(asked.entries).enumerate().map(|(number, verdict)| match verdict {
-            Verdict::Accepted => {
-                any_settled = true;
-                Fate::Delivered
+    let any_settled = verdicts.iter().take(asked.entries).any(|verdict| !matches!(verdict, Verdict::Retry(_)));
+    let missing = std::iter::repeat_with(Verdict::unspoken);
+    let fates = verdicts.into_iter().chain(missing).take(asked.entries).map(|verdict| match verdict {
+        Verdict::Accepted => Fate::Delivered,
+        Verdict::Duplicate => Fate::Duplicate,
+        Verdict::Retry(why) if why.code == UNSPOKEN && any_settled => {
+            if next == Next::Go {
+                next = Next::Rest;
             }
-            Verdict::Duplicate => {
-                any_settled = true;
-                Fate::Duplicate
+            Fate::Again
+        }
+        Verdict::Retry(why) if others_accepted && asked.retries >= settings.entry_retry_max => {
+            Fate::Buried(DeadReason::EntryRetryMax, retried_too_often(&why))
+        }
+        Verdict::Retry(why) => {
+            if next == Next::Go {
+                next = if others_accepted { Next::Later { after: None } } else { Next::Wait { after: None, why } };
             }
-            Verdict::Retry(_) if number >= spoken && any_settled => {
-                if next == Next::Go {
-                    next = Next::Rest;
-                }
-                Fate::Again
-            }
-            Verdict::Retry(why) if others_accepted && asked.retries >= settings.entry_retry_max => {
-                Fate::Buried(DeadReason::EntryRetryMax, retried_too_often(&why))
-            }
-            Verdict::Retry(why) => {
-                if next == Next::Go {
-                    next = if others_accepted { Next::Later { after: None } } else { Next::Wait { after: None, why } };
-                }
-                Fate::Again
-            }
-            Verdict::Refused(why) if any_accepted || streak.may_bury(&why, settings) => {
-                any_settled = true;
-                Fate::Buried(DeadReason::Refused, why)
-            }
-            Verdict::Refused(why) => {
-                next = Next::Pause { why, probe_entries: PROBE_ENTRIES };
-                Fate::Again
-            }
-        });
+            Fate::Again
+        }
+        Verdict::Refused(why) if any_accepted || streak.may_bury(&why, settings) => {
+            Fate::Buried(DeadReason::Refused, why)
+        }
+        Verdict::Refused(why) => {
+            next = Next::Pause { why, probe_entries: PROBE_ENTRIES };
+            Fate::Again
+        }
+    });
     (fates.collect(), next)
 }
 
@@ -191,6 +187,7 @@ fn judge_failure(asked: Asked, error: Error, streak: &mut Streak, settings: &Lan
         Disposition::Retry { after } if asked.others_accepted => (Fate::Again, Next::Later { after }),
         Disposition::Retry { after } => (Fate::Again, Next::Wait { after, why }),
         Disposition::Pause => (Fate::Again, Next::Pause { why, probe_entries: PROBE_ENTRIES }),
+        Disposition::Split if asked.is_smaller_now => (Fate::Again, Next::Smaller),
         Disposition::Split if is_alone => {
             let why = Reason { code: "too_large".into(), ..why };
             bury_or_pause(DeadReason::TooLarge, why, streak, settings)

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::filler::Opened;
 use super::load::{Burial, Entry, Load, Meters};
 use super::state::{Action, State};
-use super::{DeadLetters, Delivery, Disposition, Error, LaneSettings, Parcel, Sink};
+use super::{DeadLetters, Delivery, Disposition, Error, LaneSettings, Parcel, Sink, Tasks};
 use crate::budget::Budget;
 use crate::metric::{EventMeter, LaneMeter};
 
@@ -20,13 +20,15 @@ const IDLE_MAX: Duration = Duration::from_mins(1);
 
 /// What a lane is made of.
 #[derive(Debug)]
-pub struct Lane<S, D> {
+pub struct Lane<S, D, T> {
     /// The sink's name in the configuration.
     pub name: Arc<str>,
     /// The destination.
     pub sink: S,
     /// Where what cannot be delivered is kept.
     pub dead_letters: D,
+    /// Where its requests run.
+    pub tasks: T,
     /// What is routed to the lane. A bounded channel: its bound is the backpressure. Closing it drains the lane.
     pub queue: mpsc::Receiver<Parcel>,
     /// How to batch, retry and pace.
@@ -45,12 +47,13 @@ pub struct Lane<S, D> {
 
 /// Runs a lane until its queue is closed and everything in it is settled.
 ///
-/// Entries leave in the order of the queue; what has to be sent again may arrive after what came later. Nothing is
-/// spawned: requests and burials are polled here.
+/// Entries leave in the order of the queue; what has to be sent again may arrive after what came later. Requests run where
+/// [`Lane::tasks`] runs them; events are encoded, and burials polled, here.
 ///
 /// Dropping the future midway is safe: what is not settled is abandoned, which means that it is read again.
-pub async fn run<S: Sink, D: DeadLetters>(lane: Lane<S, D>) {
-    let Lane { name, sink, dead_letters, queue, settings, budget, meter, events, seed, clock } = lane;
+pub async fn run<S: Sink, D: DeadLetters, T: Tasks>(lane: Lane<S, D, T>) {
+    let Lane { name, sink, dead_letters, tasks, queue, settings, budget, meter, events, seed, clock } = lane;
+    let sink = Arc::new(sink);
     let meters = Meters { lane: meter, events };
     let mut queue = Queue { parcels: queue, meters: meters.clone() };
     let request_timeout = settings.request_timeout;
@@ -58,9 +61,9 @@ pub async fn run<S: Sink, D: DeadLetters>(lane: Lane<S, D>) {
     let mut requests = FuturesUnordered::new();
     let mut burials = FuturesUnordered::new();
     loop {
-        let now = Instant::now();
-        while let Some(load) = state.next_request(&sink, now, clock()) {
-            requests.push(send(&sink, load, request_timeout));
+        let (now, now_ms) = (Instant::now(), clock());
+        while let Some(load) = state.next_request(&sink, now, now_ms) {
+            requests.push(tasks.run(send(Arc::clone(&sink), load, request_timeout)));
         }
         while let Some(burial) = state.next_burial() {
             burials.push(bury(&dead_letters, burial));
@@ -68,6 +71,7 @@ pub async fn run<S: Sink, D: DeadLetters>(lane: Lane<S, D>) {
         if state.is_done() {
             return;
         }
+        state.tell(now, now_ms);
         let wakes_at = state.wakes_at(now).unwrap_or(now + IDLE_MAX);
         let action = tokio::select! {
             biased;
@@ -77,11 +81,11 @@ pub async fn run<S: Sink, D: DeadLetters>(lane: Lane<S, D>) {
             parcel = queue.parcels.recv(), if state.wants_parcel() => parcel.map_or(Action::Closed, Action::Parcel),
             () = sleep_until(wakes_at) => Action::Wake,
         };
-        state.apply(action, Instant::now());
+        state.apply(action, &sink, Instant::now());
     }
 }
 
-async fn send<S: Sink>(sink: &S, load: Load, request_timeout: Duration) -> (Load, Result<Delivery, Error>) {
+async fn send<S: Sink>(sink: Arc<S>, load: Load, request_timeout: Duration) -> (Load, Result<Delivery, Error>) {
     let answer = match timeout(request_timeout, sink.send(&load.batch)).await {
         Ok(answer) => answer,
         Err(_) => Err(Error {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::{Batch, Block, DeadLetter, DeadReason, Reason, Schedule, What, count_event};
+use super::window::Ticket;
+use super::{Batch, Block, DeadLetter, DeadReason, EventView, Reason, Schedule, What, count_event};
 use crate::ack::{Outcome, Receipt};
 use crate::budget::{Budget, Charge};
 use crate::metric::{EventMeter, LaneMeter};
@@ -45,6 +46,8 @@ pub(super) struct Load {
     pub schedule: Option<Box<Schedule>>,
     /// Set while it is sent to see whether a paused destination is back.
     pub is_probe: bool,
+    /// Set while it is under way.
+    pub ticket: Option<Ticket>,
     charge: Charge,
 }
 
@@ -110,6 +113,11 @@ impl Entry {
         self.share.note(self.row, outcome);
     }
 
+    /// The event, as sinks see it.
+    pub fn event(&self) -> Option<EventView<'_>> {
+        self.share.block.event(self.row)
+    }
+
     /// The letter that says why this entry is dead.
     pub fn letter(&self, sink: &Arc<str>, reason: DeadReason, why: Reason, history: &History) -> DeadLetter {
         DeadLetter {
@@ -138,7 +146,7 @@ impl Load {
     pub fn new(batch: Batch, entries: Vec<Entry>, history: History, budget: &Budget) -> Self {
         debug_assert_eq!(batch.len(), entries.len(), "one frame an entry");
         let charge = budget.charge(room(&batch, &entries));
-        Self { batch, entries, history, schedule: None, is_probe: false, charge }
+        Self { batch, entries, history, schedule: None, is_probe: false, ticket: None, charge }
     }
 
     /// The first `count` entries and the rest, each a load of its own with the same history.
@@ -151,12 +159,21 @@ impl Load {
         (first, rest)
     }
 
+    /// Puts another frame in the place of the only one.
+    pub fn reframe(&mut self, frame: &[u8]) {
+        debug_assert_eq!(self.entries.len(), 1, "one frame, one entry");
+        let mut batch = Batch::of_bucket(self.batch.bucket());
+        batch.push(|out| out.extend_from_slice(frame));
+        self.batch = batch;
+        self.charge.resize(room(&self.batch, &self.entries));
+    }
+
     /// The load without the entries that were taken out of it: `kept` is what stays, with the old numbers.
     pub fn keep(self, kept: Vec<(usize, Entry)>) -> Self {
         let Self { batch, history, schedule, charge, is_probe, .. } = self;
         if kept.len() == batch.len() {
             let entries = kept.into_iter().map(|(_, entry)| entry).collect();
-            return Self { batch, entries, history, schedule, is_probe, charge };
+            return Self { batch, entries, history, schedule, is_probe, ticket: None, charge };
         }
         let mut numbers = kept.iter().map(|(number, _)| *number).peekable();
         let part = batch.slice(|number| numbers.next_if_eq(&number).is_some());

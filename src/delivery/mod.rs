@@ -14,14 +14,19 @@ mod ledger;
 mod load;
 mod memory;
 mod options;
+mod oversize;
 mod pace;
+mod rate;
 mod schedule;
 mod state;
+mod tasks;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod verdict;
+mod watch;
+mod window;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -34,7 +39,9 @@ pub use lane::{Lane, run};
 pub use ledger::{Ledger, Mark, Remember, count_event};
 pub use memory::{Memory, MemoryKey};
 pub use options::{LaneDefaults, LaneOptions, LaneSettings, OptionsError};
+pub use oversize::{Oversize, TrimmedEvent};
 pub use schedule::{RETRY_AFTER_MAX, Schedule};
+pub use tasks::{Here, Tasks};
 pub use verdict::{Delivery, Disposition, Error, Reason, Verdict, Verdicts};
 
 /// One destination.

@@ -1,11 +1,12 @@
 //! What a configuration says about a lane, and what the lane uses.
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Oversize;
 use crate::unit::{Size, Span};
 
 /// How a sink's lane batches, retries and paces. Everything has a default; the sizes of a batch depend on the kind of
@@ -23,10 +24,30 @@ pub struct LaneOptions {
     /// How long the first entry of a batch waits for others to fill it. Default: the sink's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch_age_max: Option<Span>,
-    /// The most requests that are under way to this destination at once. The lane goes below this number by itself while
-    /// the destination fails or asks for a gentler pace. Default: the sink's own.
+    /// The most bytes that one event may have, encoded as the sink writes it and before compression. What becomes of a
+    /// larger one, `oversize` says. Default: what the destination documents as its limit, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_bytes_max: Option<Size>,
+    /// What becomes of an event above `event_bytes_max`, or that the destination calls too large when it comes alone.
+    /// `trim`: it is sent without `raw_data`; if that is not enough also without every `data`, and then without
+    /// `unmapped`; `metadata.labels` (`tags` in ECS, `ocsf.metadata.labels` in CIM) says what is missing, as in
+    /// `siemline.trimmed:raw_data,data`. If nothing helps it goes to the dead letters (reason `oversize`, or `too_large`
+    /// where the destination said so), and so do raw events, which have no such parts. `dead_letter`: it goes there at
+    /// once. The dead letter is the event as it was read. Default: `trim`.
+    pub oversize: Oversize,
+    /// The most requests that are under way to this destination at once. The lane finds the right number up to this one by
+    /// itself: it begins with one, grows while answers come as fast as ever, shrinks by an eighth where they take more than
+    /// 1.5 times as long as usual for batches of their size, by half where the destination throttles (429, 503) or fails, and
+    /// goes back to one while it accepts nothing. Default: the sink's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_in_flight_max: Option<u32>,
+    /// The most requests that start in a second, evenly spread; those that are sent again count too. Default: no such bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_second_max: Option<u32>,
+    /// The most bytes that are sent in a second, encoded and before compression, evenly spread; what is sent again counts
+    /// too. A batch goes whole, and the next waits for as long as its bytes take. Default: no such bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_per_second_max: Option<Size>,
     /// How long one request may take, until its answer is read, before it counts as failed and is sent again. Default: the
     /// sink's own.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,6 +68,10 @@ pub struct LaneOptions {
     pub refusals_in_a_row_max: u32,
     /// How often a paused lane tries one small batch to see whether the destination has been mended. Default: `30s`.
     pub pause_probe: Span,
+    /// After how long without anything delivered or dead-lettered, although there is something to deliver, a lane says
+    /// that it is stalled, and why: in the log and in its metrics. It changes nothing about what the lane does. Default:
+    /// `2m`.
+    pub stalled_after: Span,
 }
 
 /// What a kind of sink takes where the configuration says nothing.
@@ -58,6 +83,8 @@ pub struct LaneDefaults {
     pub batch_bytes_max: Size,
     /// How long an unfilled batch waits.
     pub batch_age_max: Span,
+    /// The most bytes of one event, encoded, before compression; `None` where the destination has no such limit.
+    pub event_bytes_max: Option<Size>,
     /// The most requests at once.
     pub requests_in_flight_max: u32,
     /// How long one request may take.
@@ -70,13 +97,18 @@ pub struct LaneSettings {
     pub(super) batch_entries_max: NonZeroUsize,
     pub(super) batch_bytes_max: NonZeroUsize,
     pub(super) batch_age_max: Duration,
+    pub(super) event_bytes_max: Option<NonZeroUsize>,
+    pub(super) oversize: Oversize,
     pub(super) requests_in_flight_max: NonZeroUsize,
+    pub(super) requests_per_second_max: Option<NonZeroU64>,
+    pub(super) bytes_per_second_max: Option<NonZeroU64>,
     pub(super) request_timeout: Duration,
     pub(super) retry_first: Duration,
     pub(super) retry_max: Duration,
     pub(super) entry_retry_max: u32,
     pub(super) refusals_in_a_row_max: NonZeroUsize,
     pub(super) pause_probe: Duration,
+    pub(super) stalled_after: Duration,
 }
 
 /// Options that contradict themselves.
@@ -101,13 +133,18 @@ impl Default for LaneOptions {
             batch_entries_max: None,
             batch_bytes_max: None,
             batch_age_max: None,
+            event_bytes_max: None,
+            oversize: Oversize::Trim,
             requests_in_flight_max: None,
+            requests_per_second_max: None,
+            bytes_per_second_max: None,
             request_timeout: None,
             retry_first: Span::seconds(1),
             retry_max: Span::seconds(60),
             entry_retry_max: 30,
             refusals_in_a_row_max: 100,
             pause_probe: Span::seconds(30),
+            stalled_after: Span::seconds(120),
         }
     }
 }
@@ -119,6 +156,7 @@ impl Default for LaneDefaults {
             batch_entries_max: 1000,
             batch_bytes_max: Size::mebibytes(4),
             batch_age_max: Span::seconds(1),
+            event_bytes_max: None,
             requests_in_flight_max: 4,
             request_timeout: Span::seconds(60),
         }
@@ -136,6 +174,7 @@ impl LaneOptions {
             return Err(OptionsError::Retry { first: self.retry_first, max: self.retry_max });
         }
         let batch_bytes_max = self.batch_bytes_max.unwrap_or(defaults.batch_bytes_max);
+        let event_bytes_max = self.event_bytes_max.or(defaults.event_bytes_max);
         let in_flight_max = self.requests_in_flight_max.unwrap_or(defaults.requests_in_flight_max);
         let request_timeout = self.request_timeout.unwrap_or(defaults.request_timeout);
         Ok(LaneSettings {
@@ -143,15 +182,20 @@ impl LaneOptions {
                 "batch_entries_max",
                 self.batch_entries_max.unwrap_or(defaults.batch_entries_max),
             )?,
-            batch_bytes_max: NonZeroUsize::new(batch_bytes_max.bytes()).ok_or(OptionsError::Zero("batch_bytes_max"))?,
+            batch_bytes_max: some_bytes("batch_bytes_max", batch_bytes_max)?,
             batch_age_max: self.batch_age_max.unwrap_or(defaults.batch_age_max).0,
+            event_bytes_max: event_bytes_max.map(|bytes| some_bytes("event_bytes_max", bytes)).transpose()?,
+            oversize: self.oversize,
             requests_in_flight_max: count("requests_in_flight_max", in_flight_max)?,
+            requests_per_second_max: rate("requests_per_second_max", self.requests_per_second_max.map(u64::from))?,
+            bytes_per_second_max: rate("bytes_per_second_max", self.bytes_per_second_max.map(|size| size.0))?,
             request_timeout: some_time("request_timeout", request_timeout)?,
             retry_first: some_time("retry_first", self.retry_first)?,
             retry_max: self.retry_max.0,
             entry_retry_max: self.entry_retry_max,
             refusals_in_a_row_max: count("refusals_in_a_row_max", self.refusals_in_a_row_max)?,
             pause_probe: some_time("pause_probe", self.pause_probe)?,
+            stalled_after: some_time("stalled_after", self.stalled_after)?,
         })
     }
 }
@@ -159,6 +203,14 @@ impl LaneOptions {
 fn count(name: &'static str, number: u32) -> Result<NonZeroUsize, OptionsError> {
     let number = NonZeroU32::new(number).ok_or(OptionsError::Zero(name))?;
     Ok(NonZeroUsize::try_from(number).unwrap_or(NonZeroUsize::MAX))
+}
+
+fn rate(name: &'static str, per_second: Option<u64>) -> Result<Option<NonZeroU64>, OptionsError> {
+    per_second.map(|number| NonZeroU64::new(number).ok_or(OptionsError::Zero(name))).transpose()
+}
+
+fn some_bytes(name: &'static str, size: Size) -> Result<NonZeroUsize, OptionsError> {
+    NonZeroUsize::new(size.bytes()).ok_or(OptionsError::Zero(name))
 }
 
 fn some_time(name: &'static str, span: Span) -> Result<Duration, OptionsError> {

@@ -1,35 +1,55 @@
-//! How many requests may be under way, and when the next may start. Synchronous; the time is given.
+//! When the next request may start. Synchronous; the time is given.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{RETRY_AFTER_MAX, Schedule};
+use super::rate::Rate;
+use super::window::{Ticket, Window};
+use super::{LaneSettings, RETRY_AFTER_MAX, Schedule};
 
-/// The lane's pace: a window that halves with every failure and grows by one with every success, and a time before which
+/// The lane's pace: a window of requests under way, the rates that the configuration allows, and a time before which
 /// nothing is sent.
 #[derive(Debug)]
 pub(super) struct Pace {
-    window: usize,
-    window_max: usize,
+    window: Window,
+    requests: Option<Rate>,
+    bytes: Option<Rate>,
     not_before: Option<Instant>,
     schedule: Schedule,
     wait_number: u64,
 }
 
 impl Pace {
-    pub fn new(window_max: usize, schedule: Schedule) -> Self {
-        Self { window: window_max, window_max, not_before: None, schedule, wait_number: 0 }
+    pub fn new(settings: &LaneSettings, schedule: Schedule) -> Self {
+        Self {
+            window: Window::new(u32::try_from(settings.requests_in_flight_max.get()).unwrap_or(u32::MAX)),
+            requests: settings.requests_per_second_max.map(Rate::new),
+            bytes: settings.bytes_per_second_max.map(Rate::new),
+            not_before: None,
+            schedule,
+            wait_number: 0,
+        }
     }
 
     /// Says whether a request may start while so many are under way.
-    pub fn allows(&self, in_flight: usize, now: Instant) -> bool {
-        in_flight < self.window && self.not_before.is_none_or(|time| now >= time)
+    pub fn allows(&self, in_flight: u32, now: Instant) -> bool {
+        in_flight < self.window.size() && !self.is_held(now) && self.rates().all(|rate| rate.is_free(now))
     }
 
-    /// The time before which nothing is sent.
-    pub fn not_before(&self) -> Option<Instant> {
-        self.not_before
+    /// Says whether nothing is sent at all for a while.
+    pub fn is_held(&self, now: Instant) -> bool {
+        self.not_before.is_some_and(|time| now < time)
+    }
+
+    /// The times, maybe past, from which on something may be sent that may not before.
+    pub fn due(&self) -> impl Iterator<Item = Instant> {
+        self.not_before.into_iter().chain(self.rates().filter_map(Rate::free_at))
+    }
+
+    /// The window.
+    pub fn window(&self) -> &Window {
+        &self.window
     }
 
     /// How many waits there have been: a failure that was under way when a wait began says nothing new.
@@ -42,20 +62,35 @@ impl Pace {
         self.schedule.fork()
     }
 
+    /// A request starts, while so many others are under way.
+    pub fn sent(&mut self, others: u32, bytes: usize, now: Instant) -> Ticket {
+        if let Some(rate) = &mut self.requests {
+            rate.take(1, now);
+        }
+        if let Some(rate) = &mut self.bytes {
+            rate.take(bytes, now);
+        }
+        self.window.sent(others, bytes, now)
+    }
+
+    /// The destination answered, and has room.
+    pub fn answered(&mut self, ticket: Ticket, now: Instant) {
+        self.window.answered(ticket, now);
+    }
+
     /// Something was accepted.
     pub fn succeeded(&mut self) {
-        self.window = (self.window + 1).min(self.window_max);
         self.schedule.reset();
     }
 
-    /// A request failed.
-    pub fn ease(&mut self) {
-        self.window = (self.window / 2).max(1);
+    /// A request failed, or much of what it carried is to be sent again.
+    pub fn ease(&mut self, ticket: Ticket) {
+        self.window.failed(ticket);
     }
 
     /// The destination asks for a gentler pace.
-    pub fn slow_down(&mut self, asked: Duration, now: Instant) {
-        self.ease();
+    pub fn slow_down(&mut self, ticket: Ticket, asked: Duration, now: Instant) {
+        self.ease(ticket);
         self.hold(asked, now);
     }
 
@@ -68,7 +103,7 @@ impl Pace {
     /// new wait begins.
     pub fn failed(&mut self, wait_number: u64, after: Option<Duration>, now: Instant) -> Option<Duration> {
         if wait_number == self.wait_number {
-            self.window = 1;
+            self.window.collapse();
             self.wait_number += 1;
             let wait = self.schedule.next(after);
             self.not_before = self.not_before.max(Some(now + wait));
@@ -78,5 +113,9 @@ impl Pace {
             self.hold(asked, now);
         }
         None
+    }
+
+    fn rates(&self) -> impl Iterator<Item = &Rate> {
+        self.requests.iter().chain(&self.bytes)
     }
 }

@@ -1,20 +1,21 @@
 //! What a lane knows, and how each thing that happens changes it. Synchronous; the times are given.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::filler::Filler;
 use super::judge::{Asked, Fate, Fates, Judgement, Next, Streak, judge};
-use super::load::{Burial, Entry, Load, Meters};
+use super::load::{Burial, Entry, History, Load, Meters};
+use super::oversize::trimmed_frame;
 use super::pace::Pace;
-use super::{Delivery, Error, LaneSettings, Parcel, Reason, Schedule, Sink};
+use super::watch::{Held, Watch};
+use super::{DeadReason, Delivery, Disposition, Error, LaneSettings, Oversize, Parcel, Reason, Schedule, Sink};
 use crate::ack::Outcome;
 use crate::budget::Budget;
-use crate::metric::Hindrance;
+use crate::metric::{Hindrance, LaneState};
 
 /// The most loads that wait on their own schedule before no more parcels are taken.
 const LATER_LOADS_MAX: usize = 64;
@@ -22,10 +23,8 @@ const LATER_LOADS_MAX: usize = 64;
 /// The most loads that are on their way to the dead letters before no more requests start.
 const BURIALS_MAX: usize = 16;
 
-/// How often a lane says again that its destination fails, or that it has paused for the same reason.
-const COMPLAINT_EVERY: Duration = Duration::from_mins(1);
-
 /// Something that happens to a lane.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and a box for each answer would cost more")]
 pub(super) enum Action {
     /// A parcel came.
     Parcel(Parcel),
@@ -43,7 +42,6 @@ pub(super) enum Action {
 
 /// A lane's state. The loop around it ([`super::run`]) asks what is to be sent and buried, and tells what happened.
 pub(super) struct State {
-    name: Arc<str>,
     settings: LaneSettings,
     budget: Budget,
     meters: Meters,
@@ -52,7 +50,7 @@ pub(super) struct State {
     ready: VecDeque<Load>,
     /// Loads that wait on their own. At most [`LATER_LOADS_MAX`] before parcels wait, and then as many as are out.
     later: Vec<(Instant, Load)>,
-    in_flight: usize,
+    in_flight: u32,
     to_bury: VecDeque<Burial>,
     burying: usize,
     pace: Pace,
@@ -61,10 +59,7 @@ pub(super) struct State {
     /// How many entries were accepted so far.
     accepted: u64,
     is_closed: bool,
-    /// When the lane last said that its destination fails.
-    complained: Option<Instant>,
-    /// When, and because of which code, it last said that it pauses.
-    pause_said: Option<(Instant, Cow<'static, str>)>,
+    watch: Watch,
 }
 
 /// The lane has paused. It ends when an answer shows that the destination was mended.
@@ -85,9 +80,9 @@ impl State {
         now: Instant,
     ) -> Self {
         let schedule = Schedule::new(settings.retry_first, settings.retry_max, seed, now.into_std());
-        let pace = Pace::new(settings.requests_in_flight_max.get(), schedule);
+        let pace = Pace::new(&settings, schedule);
+        let watch = Watch::new(name, Arc::clone(&meters.lane), &settings, now);
         Self {
-            name,
             settings,
             budget,
             meters,
@@ -102,14 +97,17 @@ impl State {
             pause: None,
             accepted: 0,
             is_closed: false,
-            complained: None,
-            pause_said: None,
+            watch,
         }
     }
 
     /// Says whether the next parcel may be taken from the queue.
     pub fn wants_parcel(&self) -> bool {
-        !self.is_closed && self.filler.wants_parcel() && self.has_room() && self.later.len() < LATER_LOADS_MAX
+        !self.is_closed
+            && self.filler.wants_parcel()
+            && self.has_room()
+            && self.later.len() < LATER_LOADS_MAX
+            && self.has_room_for_burials()
     }
 
     /// Says whether less is ready than one window of full batches and one more: a batch that fails over and over must not
@@ -124,6 +122,10 @@ impl State {
                 && self.ready.iter().map(|load| load.batch.body().len()).sum::<usize>() < bytes_max)
     }
 
+    fn has_room_for_burials(&self) -> bool {
+        self.burying + self.to_bury.len() < BURIALS_MAX
+    }
+
     /// Says whether pressure on the budget could change anything.
     pub fn minds_pressure(&self) -> bool {
         self.filler.is_unripe()
@@ -131,8 +133,11 @@ impl State {
 
     /// Says whether everything is settled and nothing more will come.
     pub fn is_done(&self) -> bool {
-        self.is_closed
-            && self.filler.is_empty()
+        self.is_closed && self.is_idle()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.filler.is_empty()
             && self.ready.is_empty()
             && self.later.is_empty()
             && self.in_flight == 0
@@ -144,21 +149,22 @@ impl State {
     pub fn wakes_at(&self, now: Instant) -> Option<Instant> {
         let later = self.later.iter().map(|(time, _)| *time);
         let others = [
-            self.pace.not_before(),
             self.filler.ripens_at(&self.settings),
             self.pause.as_ref().map(|pause| pause.probe_at),
+            self.watch.stalls_at().filter(|_| !self.is_idle()),
         ];
-        later.chain(others.into_iter().flatten()).filter(|time| *time > now).min()
+        later.chain(self.pace.due()).chain(others.into_iter().flatten()).filter(|time| *time > now).min()
     }
 
     /// The next load to send, if one may go now. It is then under way until its [`Action::Answer`].
     pub fn next_request(&mut self, sink: &impl Sink, now: Instant, now_ms: i64) -> Option<Load> {
         self.bring_back_later(now);
-        self.fill(sink, now);
-        if self.burying + self.to_bury.len() >= BURIALS_MAX {
+        self.fill(sink, now, now_ms);
+        if !self.has_room_for_burials() {
             return None;
         }
         let mut load = if self.pause.is_some() { self.next_probe(now)? } else { self.next_ready(now)? };
+        load.ticket = Some(self.pace.sent(self.in_flight, load.batch.body().len(), now));
         self.in_flight += 1;
         if load.history.attempts == 0 {
             load.history.first_ms = now_ms;
@@ -181,12 +187,18 @@ impl State {
     }
 
     /// Takes note of what happened.
-    pub fn apply(&mut self, action: Action, now: Instant) {
+    pub fn apply(&mut self, action: Action, sink: &impl Sink, now: Instant) {
         match action {
-            Action::Parcel(parcel) => self.filler.open(parcel, self.meters.clone()),
+            Action::Parcel(parcel) => {
+                if self.is_idle() {
+                    self.watch.moves(now);
+                }
+                self.filler.open(parcel, self.meters.clone());
+            }
             Action::Closed => self.is_closed = true,
-            Action::Answer(load, answer) => self.answered(load, answer, now),
+            Action::Answer(load, answer) => self.answered(load, answer, sink, now),
             Action::Buried(entries) => {
+                self.watch.moves(now);
                 self.burying = self.burying.saturating_sub(1);
                 for entry in entries {
                     entry.settle(Outcome::DeadLettered);
@@ -197,6 +209,29 @@ impl State {
         }
     }
 
+    /// Tells the meter, and the log if need be, how the lane stands.
+    pub fn tell(&mut self, now: Instant, now_ms: i64) {
+        let is_waiting = !self.ready.is_empty() || !self.filler.is_empty();
+        let held = if self.is_idle() {
+            Held::Idle
+        } else if !self.has_room_for_burials() || (self.burying > 0 && self.in_flight == 0 && !is_waiting) {
+            Held::DeadLetters
+        } else if self.pace.is_held(now) {
+            Held::Pace
+        } else if self.in_flight > 0 {
+            Held::Answers
+        } else if is_waiting {
+            Held::Nothing
+        } else {
+            Held::Retries
+        };
+        let window = self.pace.window();
+        let latency_ms = window.latency().map(|latency| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX));
+        let numbers =
+            LaneState { in_flight: self.in_flight, window: window.size(), latency_ms, ..LaneState::default() };
+        self.watch.tell(&numbers, held, now, now_ms);
+    }
+
     fn bring_back_later(&mut self, now: Instant) {
         let due = self.later.extract_if(.., |(time, _)| *time <= now);
         for (_, load) in due {
@@ -204,13 +239,31 @@ impl State {
         }
     }
 
-    fn fill(&mut self, sink: &impl Sink, now: Instant) {
+    fn fill(&mut self, sink: &impl Sink, now: Instant, now_ms: i64) {
         while self.has_room() {
             let Some(load) = self.filler.fill(sink, &self.settings, &self.budget, now) else { break };
             self.push_fresh(load);
         }
         if self.is_closed && self.filler.wants_parcel() {
             self.filler.press();
+        }
+        self.bury_oversize(now_ms);
+    }
+
+    /// What cannot be made small enough goes to the dead letters without having been sent.
+    fn bury_oversize(&mut self, now_ms: i64) {
+        let mut burial = Burial { letters: Vec::new(), entries: Vec::new() };
+        let bytes_max = self.settings.event_bytes_max.map_or(usize::MAX, NonZeroUsize::get);
+        for (entry, bytes) in self.filler.take_oversize() {
+            let words = format!("{bytes} bytes, `event_bytes_max` is {bytes_max}");
+            let why = Reason { code: "event_bytes_max".into(), words };
+            let history = History { first_ms: now_ms, last_ms: now_ms, ..History::default() };
+            burial.letters.push(entry.letter(self.watch.name(), DeadReason::Oversize, why, &history));
+            burial.entries.push(entry);
+        }
+        if !burial.entries.is_empty() {
+            self.meters.lane.oversize.add_count(burial.entries.len());
+            self.to_bury.push_back(burial);
         }
     }
 
@@ -255,20 +308,20 @@ impl State {
         Some(load)
     }
 
-    fn answered(&mut self, load: Load, answer: Result<Delivery, Error>, now: Instant) {
+    fn answered(&mut self, mut load: Load, answer: Result<Delivery, Error>, sink: &impl Sink, now: Instant) {
         self.in_flight = self.in_flight.saturating_sub(1);
         if answer.is_err() {
             self.meters.lane.failures.add(1);
         }
+        let ticket = load.ticket.take();
+        let (entries, has_answered) = (load.entries.len(), answer.is_ok());
         let asked = Asked {
-            entries: load.entries.len(),
+            entries,
             retries: load.history.retries,
             others_accepted: self.accepted > load.history.accepted_before,
+            is_smaller_now: self.make_smaller(&mut load, &answer, sink),
         };
         let is_unreachable = matches!(&answer, Err(error) if error.is_retry());
-        if is_unreachable {
-            self.pace.ease();
-        }
         let Judgement { fates, next, slow_down } = judge(asked, answer, &mut self.streak, &self.settings);
         self.mind_pause(load.is_probe, &next, is_unreachable, now);
         self.note_condition(&next, load.history.last_ms);
@@ -276,16 +329,37 @@ impl State {
         let again = self.settle(load, fates);
         if self.accepted > accepted_before {
             self.pace.succeeded();
+            self.watch.accepted(now);
             if self.pause.is_none() {
                 self.meters.lane.works();
             }
         }
-        if let Some(asked) = slow_down {
-            self.pace.slow_down(asked, now);
+        let again_count = again.as_ref().map_or(0, |load| load.entries.len());
+        if let Some(ticket) = ticket {
+            if let Some(asked) = slow_down {
+                self.pace.slow_down(ticket, asked, now);
+            } else if is_unreachable || is_too_much(&next, again_count, entries) {
+                self.pace.ease(ticket);
+            } else if has_answered {
+                self.pace.answered(ticket, now);
+            }
         }
         if let Some(load) = again {
             self.send_again(load, next, now);
         }
+    }
+
+    /// Makes an entry smaller that was called too large when it came alone, where that is possible.
+    fn make_smaller(&self, load: &mut Load, answer: &Result<Delivery, Error>, sink: &impl Sink) -> bool {
+        let is_too_large = matches!(answer, Err(Error { disposition: Disposition::Split, .. }));
+        let ([entry], true, Oversize::Trim) = (&*load.entries, is_too_large, self.settings.oversize) else {
+            return false;
+        };
+        let bytes_max = load.batch.body().len().saturating_sub(1);
+        let Some(frame) = entry.event().and_then(|event| trimmed_frame(event, sink, bytes_max)) else { return false };
+        self.meters.lane.trimmed.add(1);
+        load.reframe(&frame);
+        true
     }
 
     /// Carries out what becomes of each entry, and returns what is to be sent again.
@@ -302,7 +376,10 @@ impl State {
                 entry.settle(Outcome::Delivered);
             }
             Fate::Buried(reason, why) => {
-                burial.letters.push(entry.letter(&self.name, reason, why, &load.history));
+                if reason == DeadReason::TooLarge {
+                    self.meters.lane.oversize.add(1);
+                }
+                burial.letters.push(entry.letter(self.watch.name(), reason, why, &load.history));
                 burial.entries.push(entry);
             }
             Fate::Again => kept.push((number, entry)),
@@ -330,7 +407,7 @@ impl State {
         load.history.accepted_before = self.accepted;
         match next {
             Next::Go => debug_assert!(false, "nothing is left to be sent again"),
-            Next::Rest => {
+            Next::Rest | Next::Smaller => {
                 load.history.retries = 0;
                 self.ready.push_front(load);
             }
@@ -343,9 +420,8 @@ impl State {
                 self.later.push((now + wait, load));
             }
             Next::Wait { after, why } => {
-                if let Some(wait) = self.pace.failed(load.history.wait_number, after, now) {
-                    self.complain(&why, wait, now);
-                }
+                let wait = self.pace.failed(load.history.wait_number, after, now);
+                self.watch.fails(&why, wait, now);
                 // Behind the others: were it to go first again and again, it would starve them.
                 self.ready.push_back(load);
             }
@@ -369,7 +445,7 @@ impl State {
             (None, Next::Pause { why, probe_entries }) => {
                 self.meters.lane.pauses.add(1);
                 self.pause = Some(Pause { probe_entries: *probe_entries, probe_at, is_probing: false });
-                self.say_pause(why, now);
+                self.watch.pauses(why, self.settings.pause_probe, now);
             }
             (None, _) => {}
             (Some(pause), next) => {
@@ -380,8 +456,8 @@ impl State {
                 if let Next::Pause { probe_entries, .. } = next {
                     pause.probe_entries = *probe_entries;
                 } else if !is_unreachable && !self.streak.is_full(&self.settings) {
-                    tracing::info!(sink = &*self.name, "lane goes on");
                     self.pause = None;
+                    self.watch.goes_on();
                     self.meters.lane.works();
                 }
             }
@@ -398,32 +474,17 @@ impl State {
         match next {
             Next::Pause { why, .. } => self.meters.lane.pauses(hindrance(why)),
             Next::Wait { why, .. } => self.meters.lane.fails(hindrance(why)),
-            Next::Go | Next::Rest | Next::Later { .. } | Next::Halves => {}
+            Next::Go | Next::Rest | Next::Smaller | Next::Later { .. } | Next::Halves => {}
         }
     }
+}
 
-    /// Says why the lane pauses: once, and again now and then where it pauses over and over for the same reason.
-    fn say_pause(&mut self, why: &Reason, now: Instant) {
-        let said = self.pause_said.as_ref();
-        if said.is_some_and(|(time, code)| *code == why.code && now < *time + COMPLAINT_EVERY) {
-            return;
-        }
-        self.pause_said = Some((now, why.code.clone()));
-        tracing::warn!(
-            sink = &*self.name, code = &*why.code, words = why.words, probe_every = ?self.settings.pause_probe,
-            "lane pauses: nothing gets through until this is mended; everything is kept"
-        );
-    }
-
-    /// Says, now and then, that the destination fails.
-    fn complain(&mut self, why: &Reason, wait: Duration, now: Instant) {
-        if self.complained.is_some_and(|time| now < time + COMPLAINT_EVERY) {
-            return;
-        }
-        self.complained = Some(now);
-        tracing::warn!(
-            sink = &*self.name, code = &*why.code, words = why.words, wait = ?wait,
-            "destination accepts nothing; the lane tries again until it does"
-        );
+/// Says whether an answer means that the destination has too much to do: it accepts nothing, or had no room for a quarter of
+/// a batch of several. One entry that is told to come back again and again says nothing about the others.
+fn is_too_much(next: &Next, again: usize, entries: usize) -> bool {
+    match next {
+        Next::Wait { .. } => true,
+        Next::Later { .. } => entries > 1 && again.saturating_mul(4) >= entries,
+        Next::Go | Next::Rest | Next::Smaller | Next::Halves | Next::Pause { .. } => false,
     }
 }

@@ -19,10 +19,21 @@ use crate::record::Record;
 /// A block of events that are their own numbers: one record each, `{"n":<number>}`. `lanes` says how many lanes each is
 /// routed to.
 pub(crate) fn block(shard: &str, numbers: &[u64], lanes: &[u16], charge: Charge) -> Arc<Block> {
+    block_of(shard, numbers, lanes, charge, |number| format!("{{\"n\":{number}}}"))
+}
+
+/// The same with other documents. The number of an event stands in the member `n` of its document.
+pub(crate) fn block_of(
+    shard: &str,
+    numbers: &[u64],
+    lanes: &[u16],
+    charge: Charge,
+    document: impl Fn(u64) -> String,
+) -> Arc<Block> {
     let shard: Arc<str> = shard.into();
     let (mut records, mut ocsf, mut rows) = (Vec::new(), Vec::new(), Vec::new());
     for (at, number) in numbers.iter().enumerate() {
-        let text = format!("{{\"n\":{number}}}");
+        let text = document(*number);
         let start = ocsf.len();
         ocsf.extend_from_slice(text.as_bytes());
         records.push(Record {
@@ -285,8 +296,13 @@ pub(crate) fn error(disposition: Disposition, code: &'static str) -> Error {
     Error { disposition, code: code.into(), words: format!("as planned: {code}") }
 }
 
+#[derive(serde::Deserialize)]
+struct Numbered {
+    n: u64,
+}
+
 fn number_in(frame: &[u8]) -> u64 {
     let text = std::str::from_utf8(frame).unwrap();
-    let digits = text.trim_end().strip_prefix("{\"n\":").and_then(|text| text.strip_suffix('}'));
-    digits.unwrap_or_else(|| panic!("a broken frame: {text:?}")).parse().unwrap()
+    let numbered: Numbered = serde_json::from_str(text).unwrap_or_else(|_| panic!("a broken frame: {text:?}"));
+    numbered.n
 }

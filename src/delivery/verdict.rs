@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+/// The code of an entry without a verdict.
+pub(super) const UNSPOKEN: &str = "no_verdict";
+
 /// What the destination said about one entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -59,7 +62,7 @@ pub enum Disposition {
         /// What the destination asked for (`Retry-After`).
         after: Option<Duration>,
     },
-    /// Too large: send it in halves. One entry alone that is too large is refused.
+    /// Too large: send it in halves. One entry alone that is too large is made smaller (`oversize`), or refused.
     Split,
     /// The destination refuses this request for good. A batch of several is halved to find the culprit.
     Refuse,
@@ -84,6 +87,13 @@ impl Verdict {
     /// Send it again, because.
     pub fn retry(code: impl Into<Cow<'static, str>>, words: impl Into<String>) -> Self {
         Self::Retry(Reason { code: code.into(), words: words.into() })
+    }
+
+    /// None: the destination said nothing about this entry, and it was not at fault. Where others of the batch were settled,
+    /// it is sent again at once, however often that happens.
+    #[must_use]
+    pub fn unspoken() -> Self {
+        Self::retry(UNSPOKEN, "the destination's answer leaves it out")
     }
 
     /// Refused for good, because.

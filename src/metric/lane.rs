@@ -1,5 +1,6 @@
 //! What lanes and the dead letters count, and what hinders them.
 
+use std::borrow::Cow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Counter;
@@ -29,7 +30,72 @@ pub struct LaneMeter {
     pub pauses: Counter,
     /// Bytes of encoded batches before compression, each sending counted.
     pub bytes: Counter,
+    /// Entries made smaller because they were too large, each time counted.
+    pub trimmed: Counter,
+    /// Entries that went to the dead letters because they are too large.
+    pub oversize: Counter,
+    /// Times the lane stood still for `stalled_after` with something to deliver.
+    pub stalls: Counter,
     condition: Mutex<LaneCondition>,
+    state: Mutex<LaneState>,
+}
+
+/// How a lane stands now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LaneState {
+    /// Requests under way.
+    pub in_flight: u32,
+    /// How many there may be: the window that the lane has found, up to `requests_in_flight_max`.
+    pub window: u32,
+    /// What a request takes until its answer is read, smoothed, in milliseconds; `None` before the first answer.
+    pub latency_ms: Option<u64>,
+    /// Why it does not move.
+    pub reason: LaneReason,
+    /// The destination's code behind the reason (`http_401`), where there is one.
+    pub code: Cow<'static, str>,
+    /// Since when, in milliseconds since 1970; `None` where it moves.
+    pub since_ms: Option<i64>,
+    /// Nothing was delivered or dead-lettered for `stalled_after`, although there is something.
+    pub is_stalled: bool,
+}
+
+/// Why a lane does not move.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum LaneReason {
+    /// It moves, or there is nothing to do.
+    #[default]
+    Moving,
+    /// Nothing gets through until somebody mends something; small probes go now and then.
+    Paused,
+    /// The destination accepts nothing; the lane tries again.
+    Failing,
+    /// The destination asked to wait.
+    AskedToWait,
+    /// All that is left was answered "try again", and waits for its turn.
+    Retrying,
+    /// Requests are under way, and no answer comes.
+    AwaitsAnswers,
+    /// The store of the dead letters does not take what it is to keep.
+    DeadLettersStuck,
+    /// Batches wait for their age, or for the configured rate.
+    Filling,
+}
+
+impl LaneReason {
+    /// The word for it in logs, metrics and status.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Moving => "moving",
+            Self::Paused => "paused",
+            Self::Failing => "failing",
+            Self::AskedToWait => "asked_to_wait",
+            Self::Retrying => "retrying",
+            Self::AwaitsAnswers => "awaits_answers",
+            Self::DeadLettersStuck => "dead_letters_stuck",
+            Self::Filling => "filling",
+        }
+    }
 }
 
 /// How a lane gets on.
@@ -84,6 +150,17 @@ impl LaneMeter {
     /// The destination takes what it is sent.
     pub fn works(&self) {
         *self.lock() = LaneCondition::Works;
+    }
+
+    /// How the lane stood when it last looked.
+    #[must_use]
+    pub fn state(&self) -> LaneState {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The lane looks anew.
+    pub fn measure(&self, state: LaneState) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
     fn lock(&self) -> MutexGuard<'_, LaneCondition> {

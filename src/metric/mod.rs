@@ -6,6 +6,7 @@
 //! [`Metric`] names everything that a scraper sees; what stands behind a name is in the meters here, and the room `telemetry`
 //! puts the two together.
 
+mod kafka;
 mod lane;
 mod name;
 mod shard;
@@ -13,7 +14,8 @@ mod tally;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use lane::{DeadLetterMeter, EventMeter, Hindrance, LaneCondition, LaneMeter};
+pub use kafka::{KafkaMeter, KafkaState};
+pub use lane::{DeadLetterMeter, EventMeter, Hindrance, LaneCondition, LaneMeter, LaneReason, LaneState};
 pub use name::{Kind, Metric, table};
 pub use shard::{Reason, ShardMeter, ShardState, SourceMeter, SourceState};
 pub use tally::Tally;

@@ -115,12 +115,47 @@ metrics! {
     LaneSplits = Counter "siemline_lane_splits_total" ["sink"];
     /// Bytes of encoded batches before compression, each sending counted.
     LaneBytes = Counter "siemline_lane_bytes_total" ["sink"];
+    /// Entries made smaller because they were too large, each time counted.
+    LaneTrimmed = Counter "siemline_lane_trimmed_total" ["sink"];
+    /// Entries that went to the dead letters because they are too large.
+    LaneOversize = Counter "siemline_lane_oversize_total" ["sink"];
+    /// Requests under way.
+    LaneRequestsInFlight = Gauge "siemline_lane_requests_in_flight" ["sink"];
+    /// How many requests there may be under way, as the lane has found out, up to `requests_in_flight_max`.
+    LaneWindow = Gauge "siemline_lane_window" ["sink"];
+    /// What a request takes until its answer is read, smoothed.
+    LaneLatency = Gauge "siemline_lane_latency_seconds" ["sink"];
+    /// Times nothing was delivered or dead-lettered for `stalled_after`, although there was something.
+    LaneStalls = Counter "siemline_lane_stalls_total" ["sink"];
+    /// How long nothing has been delivered or dead-lettered, and why; 0 with the reason `moving` where a lane moves.
+    LaneStandstill = Gauge "siemline_lane_standstill_seconds" ["sink", "reason"];
     /// Times the lane paused because nothing would get through until somebody mends something.
     LanePauses = Counter "siemline_lane_pauses_total" ["sink"];
     /// 1 while the lane is paused.
     LanePaused = Gauge "siemline_lane_paused" ["sink"];
     /// 1 while the destination accepts nothing and is asked again.
     LaneFailing = Gauge "siemline_lane_failing" ["sink"];
+
+    /// Brokers of the cluster that a Kafka sink has learned of.
+    KafkaBrokers = Gauge "siemline_kafka_brokers" ["sink"];
+    /// Brokers that a Kafka sink is connected to.
+    KafkaBrokersUp = Gauge "siemline_kafka_brokers_up" ["sink"];
+    /// Messages that librdkafka holds: not yet sent, or sent and not yet answered.
+    KafkaQueued = Gauge "siemline_kafka_queued_messages" ["sink"];
+    /// Bytes of these messages.
+    KafkaQueuedBytes = Gauge "siemline_kafka_queued_bytes" ["sink"];
+    /// Requests to brokers. It begins anew with a new producer, as the others of Kafka do.
+    KafkaRequests = Counter "siemline_kafka_requests_total" ["sink"];
+    /// Requests to brokers that librdkafka sent once more.
+    KafkaRequestRetries = Counter "siemline_kafka_request_retries_total" ["sink"];
+    /// Requests to brokers that were not answered in time.
+    KafkaRequestTimeouts = Counter "siemline_kafka_request_timeouts_total" ["sink"];
+    /// Failures of connections to brokers while something was sent or read.
+    KafkaConnectionErrors = Counter "siemline_kafka_connection_errors_total" ["sink"];
+    /// The 99th percentile of the time from request to answer, of the slowest broker, over the last seconds.
+    KafkaRoundTrip = Gauge "siemline_kafka_round_trip_seconds" ["sink"];
+    /// The longest time for which a broker asked a Kafka sink to wait, over the last seconds.
+    KafkaThrottle = Gauge "siemline_kafka_throttle_max_seconds" ["sink"];
 
     /// Dead letters that are kept.
     DeadLettersKept = Counter "siemline_dead_letters_kept_total" [];

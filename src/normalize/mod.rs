@@ -34,6 +34,7 @@ mod scan;
 pub mod selftest;
 mod tape;
 mod text;
+mod trim;
 
 #[cfg(test)]
 mod tests;
@@ -52,6 +53,7 @@ pub use project::Projector;
 pub use projection::Projection;
 pub use scan::value_at;
 use sha2::{Digest as _, Sha256};
+pub use trim::{Part, Trimmed, trim};
 
 /// SHA-256 of an event's body: what tells two versions of one finding apart in `metadata.uid`, and part of the id under
 /// which a destination keeps a document. It is made once, by whoever needs both.

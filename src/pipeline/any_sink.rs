@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use crate::delivery::{Batch, Delivery, Error, EventView, LaneSettings, Sink};
+use crate::metric::KafkaMeter;
 use crate::sink::elastic::{Elastic, ElasticOptions};
 use crate::sink::file::{self, FileSink};
+use crate::sink::firehose::{Firehose, FirehoseOptions};
 use crate::sink::http::{HttpSink, HttpSinkOptions};
+use crate::sink::kafka::{Kafka, KafkaOptions};
 use crate::sink::s3::{S3Options, S3Sink};
-use crate::sink::splunk_hec::{SplunkHec, SplunkHecOptions};
+use crate::sink::splunk_hec::{Canary, SplunkHec, SplunkHecOptions};
 use crate::sink::stdout::{StdoutOptions, StdoutSink};
 use crate::sink::sumo::{Sumo, SumoOptions};
 use crate::sink::{self, Format};
@@ -30,6 +33,10 @@ pub enum AnySink {
     SplunkHec(SplunkHec),
     /// Elasticsearch or OpenSearch.
     Elastic(Elastic),
+    /// Kafka.
+    Kafka(Box<Kafka>),
+    /// Amazon Data Firehose.
+    Firehose(Box<Firehose>),
     /// Sumo Logic.
     Sumo(Sumo),
     /// Any HTTP endpoint.
@@ -45,7 +52,7 @@ pub enum AnySink {
 impl SinkSettings {
     /// A Splunk HEC sink. Reads its secrets.
     pub fn splunk_hec(options: &SplunkHecOptions) -> Result<Self, sink::Error> {
-        let lane = options.lane.settings(SplunkHecOptions::LANE)?;
+        let lane = options.lane.settings(options.lane_defaults())?;
         Ok(Self::new(AnySink::SplunkHec(SplunkHec::new(options)?), lane, options.format))
     }
 
@@ -53,6 +60,18 @@ impl SinkSettings {
     pub fn elastic(options: &ElasticOptions) -> Result<Self, sink::Error> {
         let lane = options.lane.settings(ElasticOptions::LANE)?;
         Ok(Self::new(AnySink::Elastic(Elastic::new(options)?), lane, options.format))
+    }
+
+    /// A Kafka sink. Reads its secrets.
+    pub fn kafka(options: &KafkaOptions) -> Result<Self, sink::Error> {
+        let lane = options.lane.settings(options.lane_defaults())?;
+        Ok(Self::new(AnySink::Kafka(Box::new(Kafka::new(options)?)), lane, options.format))
+    }
+
+    /// A Firehose sink.
+    pub fn firehose(options: &FirehoseOptions) -> Result<Self, sink::Error> {
+        let lane = options.lane.settings(options.lane_defaults())?;
+        Ok(Self::new(AnySink::Firehose(Box::new(Firehose::new(options)?)), lane, options.format))
     }
 
     /// A Sumo Logic sink. Reads its secrets.
@@ -90,11 +109,45 @@ impl SinkSettings {
     }
 }
 
+impl AnySink {
+    /// What is said of a sink that is ready: what it promises, where there is more to say.
+    #[must_use]
+    pub fn promise(&self) -> Option<String> {
+        match self {
+            Self::SplunkHec(sink) => Some(sink.promise()),
+            _ => None,
+        }
+    }
+
+    /// Sends a marked event and says how it is found; `None` for a kind of sink that has no such thing.
+    ///
+    /// # Errors
+    ///
+    /// Where it was not delivered.
+    pub async fn canaries(&self) -> Option<Result<Vec<Canary>, Error>> {
+        match self {
+            Self::SplunkHec(sink) => Some(sink.canaries().await),
+            _ => None,
+        }
+    }
+
+    /// What librdkafka's statistics say, of a Kafka sink.
+    #[must_use]
+    pub fn kafka_meter(&self) -> Option<Arc<KafkaMeter>> {
+        match self {
+            Self::Kafka(sink) => Some(sink.meter()),
+            _ => None,
+        }
+    }
+}
+
 impl Sink for AnySink {
     fn encode(&self, event: EventView<'_>, out: &mut Vec<u8>) {
         match self {
             Self::SplunkHec(sink) => sink.encode(event, out),
             Self::Elastic(sink) => sink.encode(event, out),
+            Self::Kafka(sink) => sink.encode(event, out),
+            Self::Firehose(sink) => sink.encode(event, out),
             Self::Sumo(sink) => sink.encode(event, out),
             Self::Http(sink) => sink.encode(event, out),
             Self::S3(sink) => sink.encode(event, out),
@@ -107,6 +160,8 @@ impl Sink for AnySink {
         match self {
             Self::SplunkHec(sink) => sink.bucket(event, out),
             Self::Elastic(sink) => sink.bucket(event, out),
+            Self::Kafka(sink) => sink.bucket(event, out),
+            Self::Firehose(sink) => sink.bucket(event, out),
             Self::Sumo(sink) => sink.bucket(event, out),
             Self::Http(sink) => sink.bucket(event, out),
             Self::S3(sink) => sink.bucket(event, out),
@@ -119,6 +174,8 @@ impl Sink for AnySink {
         match self {
             Self::SplunkHec(sink) => sink.send(batch).await,
             Self::Elastic(sink) => sink.send(batch).await,
+            Self::Kafka(sink) => sink.send(batch).await,
+            Self::Firehose(sink) => sink.send(batch).await,
             Self::Sumo(sink) => sink.send(batch).await,
             Self::Http(sink) => sink.send(batch).await,
             Self::S3(sink) => sink.send(batch).await,
@@ -131,6 +188,8 @@ impl Sink for AnySink {
         match self {
             Self::SplunkHec(sink) => sink.check().await,
             Self::Elastic(sink) => sink.check().await,
+            Self::Kafka(sink) => sink.check().await,
+            Self::Firehose(sink) => sink.check().await,
             Self::Sumo(sink) => sink.check().await,
             Self::Http(sink) => sink.check().await,
             Self::S3(sink) => sink.check().await,

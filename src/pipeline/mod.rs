@@ -15,6 +15,7 @@ mod options;
 mod run;
 mod settings;
 mod summary;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod worker;

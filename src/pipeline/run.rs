@@ -12,10 +12,11 @@ use super::dead_letters::DeadLetterFile;
 use super::duplicates::Duplicates;
 use super::settings::{Settings, SourceSettings};
 use super::summary::{SinkSummary, StandingStill, Summary};
+use super::tasks::Spawned;
 use super::worker::{Shared, Worker};
 use crate::budget::Budget;
 use crate::delivery::{self, Lane};
-use crate::metric::{EventMeter, LaneMeter, SourceMeter, Tally};
+use crate::metric::{EventMeter, KafkaMeter, LaneMeter, SourceMeter, Tally};
 use crate::normalize::Mappings;
 use crate::normalize::redact::{self, Redactor};
 use crate::record::Chunk;
@@ -92,6 +93,8 @@ struct House {
     intake: Option<Intake>,
     lanes: JoinSet<()>,
     meters: Vec<(Arc<str>, Arc<LaneMeter>)>,
+    /// The meters of the Kafka sinks, by name.
+    kafka: Vec<(Arc<str>, Arc<KafkaMeter>)>,
     /// The meters of the sources, by name.
     sources: Vec<(Arc<str>, Arc<SourceMeter>)>,
     /// What keeps files current that are read again on change, and the admin server; it ends with the house.
@@ -115,6 +118,7 @@ impl House {
                 name: Arc::clone(name),
                 sink: Arc::clone(&settings_of_sink.sink),
                 dead_letters: Arc::clone(&dead_letters),
+                tasks: Spawned,
                 queue,
                 settings: settings_of_sink.lane.clone(),
                 budget: budget.clone(),
@@ -154,7 +158,9 @@ impl House {
             thread.spawn(move || worker.run()).map_err(Error::Thread)?;
         }
         let intake = Some(Intake::new(chunks, budget));
-        Ok(Self { shared, intake, lanes, meters, sources: Vec::new(), watchers })
+        let kafka = settings.sinks.iter();
+        let kafka = kafka.filter_map(|(name, sink)| Some((Arc::clone(name), sink.sink.kafka_meter()?))).collect();
+        Ok(Self { shared, intake, lanes, meters, kafka, sources: Vec::new(), watchers })
     }
 
     /// Starts the sources, and gives up the house's own hold on the intake: when the sources let go, the workers end.
@@ -202,6 +208,7 @@ impl House {
             started_ms,
             sources: self.sources.clone(),
             lanes: self.meters.clone(),
+            kafka: self.kafka.clone(),
             events: Arc::clone(&self.shared.events),
             tally: Arc::clone(&self.shared.tally),
             dead_letters: self.shared.dead_letters.meter(),

@@ -6,8 +6,10 @@
 
 pub mod elastic;
 pub mod file;
+pub mod firehose;
 mod format;
 pub mod http;
+pub mod kafka;
 pub mod s3;
 #[cfg(test)]
 mod sample;

@@ -8,7 +8,8 @@ use super::status::{
 };
 use crate::budget::Budget;
 use crate::metric::{
-    DeadLetterMeter, EventMeter, Hindrance, LaneCondition, LaneMeter, ShardMeter, SourceMeter, SourceState, Tally,
+    DeadLetterMeter, EventMeter, Hindrance, KafkaMeter, LaneCondition, LaneMeter, ShardMeter, SourceMeter, SourceState,
+    Tally,
 };
 use crate::shutdown::Shutdown;
 
@@ -21,6 +22,8 @@ pub struct Board {
     pub sources: Vec<(Arc<str>, Arc<SourceMeter>)>,
     /// The lanes, by the names of their sinks.
     pub lanes: Vec<(Arc<str>, Arc<LaneMeter>)>,
+    /// What librdkafka says of the Kafka sinks, by their names.
+    pub kafka: Vec<(Arc<str>, Arc<KafkaMeter>)>,
     /// How events ended.
     pub events: Arc<EventMeter>,
     /// What was read and made of it.
@@ -51,6 +54,7 @@ impl Board {
             events: self.events(),
             sources,
             lanes,
+            kafka: self.kafka.iter().map(|(name, meter)| (name.to_string(), meter.state())).collect(),
             dead_letters: DeadLetterStatus { kept: self.dead_letters.kept.get(), hindrance },
             memory: MemoryStatus {
                 in_flight_bytes: whole(self.budget.used()),
@@ -190,6 +194,7 @@ fn lane(meter: &LaneMeter) -> LaneStatus {
     let (delivered, duplicates) = (meter.delivered.get(), meter.duplicates.get());
     let (dead_lettered, abandoned) = (meter.dead_lettered.get(), meter.abandoned.get());
     let entries = meter.entries.get();
+    let state = meter.state();
     LaneStatus {
         condition: condition.to_owned(),
         hindrance: hindrance.map(Into::into),
@@ -205,6 +210,15 @@ fn lane(meter: &LaneMeter) -> LaneStatus {
         splits: meter.splits.get(),
         pauses: meter.pauses.get(),
         bytes: meter.bytes.get(),
+        trimmed: meter.trimmed.get(),
+        oversize: meter.oversize.get(),
+        requests_in_flight: state.in_flight,
+        window: state.window,
+        latency_ms: state.latency_ms,
+        stalls: meter.stalls.get(),
+        is_stalled: state.is_stalled,
+        reason: state.reason.word().to_owned(),
+        still_since_ms: state.since_ms,
     }
 }
 

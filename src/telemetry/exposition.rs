@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use super::status::{LaneStatus, ShardStatus, Status};
-use crate::metric::Metric;
+use crate::metric::{KafkaState, Metric};
 
 /// All metrics, each with its meaning and kind, also where there is no value yet.
 #[must_use]
@@ -55,9 +55,40 @@ fn tell(metric: Metric, status: &Status, out: &mut Samples<'_>) {
         Metric::LaneFailures => out.lanes(status, |lane| lane.failures),
         Metric::LaneSplits => out.lanes(status, |lane| lane.splits),
         Metric::LaneBytes => out.lanes(status, |lane| lane.bytes),
+        Metric::LaneTrimmed => out.lanes(status, |lane| lane.trimmed),
+        Metric::LaneOversize => out.lanes(status, |lane| lane.oversize),
+        Metric::LaneRequestsInFlight => out.lanes(status, |lane| lane.requests_in_flight.into()),
+        Metric::LaneWindow => out.lanes(status, |lane| lane.window.into()),
+        Metric::LaneLatency => {
+            for (name, lane) in &status.lanes {
+                if let Some(latency_ms) = lane.latency_ms {
+                    out.put(&[name], seconds(latency_ms));
+                }
+            }
+        }
+        Metric::LaneStalls => out.lanes(status, |lane| lane.stalls),
+        Metric::LaneStandstill => {
+            for (name, lane) in &status.lanes {
+                let still_ms = lane.still_since_ms.map_or(0, |since_ms| status.now_ms.saturating_sub(since_ms).max(0));
+                out.put(&[name, &lane.reason], Seconds(still_ms));
+            }
+        }
         Metric::LanePauses => out.lanes(status, |lane| lane.pauses),
         Metric::LanePaused => out.lanes(status, |lane| u64::from(lane.condition == "paused")),
         Metric::LaneFailing => out.lanes(status, |lane| u64::from(lane.condition == "failing")),
+        Metric::KafkaBrokers => out.kafka(status, |kafka| kafka.brokers),
+        Metric::KafkaBrokersUp => out.kafka(status, |kafka| kafka.brokers_up),
+        Metric::KafkaQueued => out.kafka(status, |kafka| kafka.queued_messages),
+        Metric::KafkaQueuedBytes => out.kafka(status, |kafka| kafka.queued_bytes),
+        Metric::KafkaRequests => out.kafka(status, |kafka| kafka.requests),
+        Metric::KafkaRequestRetries => out.kafka(status, |kafka| kafka.request_retries),
+        Metric::KafkaRequestTimeouts => out.kafka(status, |kafka| kafka.request_timeouts),
+        Metric::KafkaConnectionErrors => out.kafka(status, |kafka| kafka.connection_errors),
+        Metric::KafkaRoundTrip => out.kafka(status, |kafka| {
+            let us = kafka.round_trip_p99_us;
+            format!("{}.{:06}", us / 1_000_000, us % 1_000_000)
+        }),
+        Metric::KafkaThrottle => out.kafka(status, |kafka| seconds(kafka.throttle_max_ms)),
         Metric::DeadLettersKept => out.put(&[], status.dead_letters.kept),
         Metric::DeadLettersStuck => out.put(&[], u64::from(status.dead_letters.hindrance.is_some())),
         Metric::MemoryInFlight => out.put(&[], status.memory.in_flight_bytes),
@@ -118,6 +149,12 @@ impl Samples<'_> {
     fn lanes(&mut self, status: &Status, value: impl Fn(&LaneStatus) -> u64) {
         for (name, lane) in &status.lanes {
             self.put(&[name], value(lane));
+        }
+    }
+
+    fn kafka<V: fmt::Display>(&mut self, status: &Status, value: impl Fn(&KafkaState) -> V) {
+        for (name, kafka) in &status.kafka {
+            self.put(&[name], value(kafka));
         }
     }
 

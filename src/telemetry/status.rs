@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::metric::KafkaState;
+
 /// The whole of it, as `/status` tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -25,6 +27,9 @@ pub struct Status {
     pub sources: BTreeMap<String, SourceStatus>,
     /// The lanes, by the names of their sinks.
     pub lanes: BTreeMap<String, LaneStatus>,
+    /// What librdkafka says of the Kafka sinks, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kafka: BTreeMap<String, KafkaState>,
     /// The store of dead letters.
     pub dead_letters: DeadLetterStatus,
     /// The memory budget.
@@ -135,6 +140,24 @@ pub struct LaneStatus {
     pub pauses: u64,
     /// Bytes of encoded batches, each sending counted.
     pub bytes: u64,
+    /// Entries made smaller, each time counted.
+    pub trimmed: u64,
+    /// Entries dead-lettered because they are too large.
+    pub oversize: u64,
+    /// Requests under way.
+    pub requests_in_flight: u32,
+    /// How many there may be.
+    pub window: u32,
+    /// What a request takes, smoothed, in milliseconds; `None` before the first answer.
+    pub latency_ms: Option<u64>,
+    /// Times it stood still for `stalled_after`.
+    pub stalls: u64,
+    /// Whether it does now.
+    pub is_stalled: bool,
+    /// Why it does not move: a word of [`LaneReason`](crate::metric::LaneReason), `moving` where it does.
+    pub reason: String,
+    /// Since when, in milliseconds since 1970; `None` where it moves.
+    pub still_since_ms: Option<i64>,
 }
 
 /// What is in the way of something.

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use super::{Board, Status, exposition, page};
 use crate::budget::Budget;
 use crate::metric::{
-    DeadLetterMeter, EventMeter, Hindrance, Kind, LaneMeter, Metric, Reason, ShardMeter, SourceMeter, Tally,
+    DeadLetterMeter, EventMeter, Hindrance, KafkaMeter, KafkaState, Kind, LaneMeter, LaneReason, LaneState, Metric,
+    Reason, ShardMeter, SourceMeter, Tally,
 };
 use crate::shutdown;
 
@@ -38,15 +39,25 @@ impl Rig {
         lane.delivered.add(4);
         lane.dead_lettered.add(1);
         lane.abandoned.add(2);
+        lane.measure(LaneState {
+            window: 3,
+            latency_ms: Some(250),
+            reason: LaneReason::AwaitsAnswers,
+            since_ms: Some(31_000),
+            ..LaneState::default()
+        });
         dead_letters.keeps(2);
         source.opened(&"stream".into());
         let shard = source.shard(&"shardId-\"0\\".into());
         shard.records.add(9);
         shard.measure(|state| (state.behind_ms, state.headroom_ms) = (Some(1_234), Some(-5)));
+        let kafka = Arc::new(KafkaMeter::default());
+        kafka.measure(KafkaState { brokers: 3, round_trip_p99_us: 1_002_003, ..KafkaState::default() });
         let board = Board {
             started_ms: 1_000,
             sources: vec![("findings".into(), Arc::clone(&source))],
             lanes: vec![("soc".into(), Arc::clone(&lane))],
+            kafka: vec![("lake".into(), kafka)],
             events,
             tally: Arc::new(Mutex::new(tally)),
             dead_letters: Arc::clone(&dead_letters),
@@ -95,6 +106,9 @@ fn metrics_are_all_told_and_no_other() {
     }
     assert_eq!(samples, BTreeMap::new(), "these are no metrics of ours");
     for line in [
+        "siemline_lane_window{sink=\"soc\"} 3",
+        "siemline_lane_latency_seconds{sink=\"soc\"} 0.250",
+        "siemline_lane_standstill_seconds{sink=\"soc\",reason=\"awaits_answers\"} 30.000",
         "siemline_shard_behind_seconds{source=\"findings\",shard=\"shardId-\\\"0\\\\\"} 1.234",
         "siemline_shard_retention_headroom_seconds{source=\"findings\",shard=\"shardId-\\\"0\\\\\"} -0.005",
         "siemline_events_normalized_total{log_type=\"aws.guardduty\",severity_id=\"4\"} 7",

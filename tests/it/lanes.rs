@@ -4,20 +4,25 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use serde_json::json;
 use siemline::ack::Receipt;
 use siemline::budget::Budget;
-use siemline::delivery::{DeadLetter, DeadLetters, Lane, LaneDefaults, LaneOptions, Ledger, Parcel, Sink, What, run};
+use siemline::delivery::{
+    DeadLetter, DeadLetters, Here, Lane, LaneDefaults, LaneOptions, Ledger, Parcel, Sink, What, run,
+};
 use siemline::metric::{EventMeter, LaneMeter};
 use siemline::sink::elastic::{Elastic, ElasticOptions};
+use siemline::sink::kafka::KafkaOptions;
 use siemline::sink::splunk_hec::{SplunkHec, SplunkHecOptions};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::events::{block, uid};
 use crate::fakes::bulk::{API_KEY, FakeBulk};
-use crate::fakes::hec::{FakeHec, TOKEN};
+use crate::fakes::hec::{ACK_TOKEN, FakeHec, Site, TOKEN};
 use crate::fakes::plan::{Fault, Plan};
+use crate::kafka;
 
 const EVENTS: u32 = 300;
 
@@ -55,6 +60,7 @@ async fn deliver(sink: impl Sink, defaults: LaneDefaults) -> (BTreeSet<String>, 
         name: Arc::from("sink"),
         sink,
         dead_letters: Arc::clone(&dead_letters),
+        tasks: Here,
         queue,
         settings: options.settings(defaults).unwrap(),
         budget: Budget::new(64 << 20),
@@ -106,6 +112,34 @@ async fn a_lane_to_hec_loses_nothing_and_buries_only_poison() {
     }
 }
 
+/// Guards the same with indexer acknowledgement, where answers about it get lost besides: nothing counts as delivered that
+/// Splunk did not say to be indexed.
+#[tokio::test]
+async fn a_lane_to_hec_with_acknowledgement_loses_nothing_and_buries_only_poison() {
+    let seed = fastrand::u64(..);
+    for percent in [0, 30] {
+        let plan = Plan::dice(seed, percent, faults())
+            .refusing(|event| event["n"].as_u64().is_some_and(|n| n.is_multiple_of(POISON_EVERY)));
+        let polls = Plan::dice(seed, percent, vec![Fault::CutBefore, Fault::CutMidway, Fault::garbage()]);
+        let hec = FakeHec::start_at(Site::default(), plan, polls).await;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("token");
+        std::fs::write(&path, ACK_TOKEN).unwrap();
+        let options = json!({
+            "endpoint": hec.url, "token": { "file": path }, "acknowledgement": true,
+            "acknowledgement_interval": "5ms", "acknowledgement_timeout": "500ms",
+        });
+        let options: SplunkHecOptions = serde_json::from_value(options).unwrap();
+        let (buried, meter) = deliver(SplunkHec::new(&options).unwrap(), options.lane_defaults()).await;
+        let arrived: BTreeSet<String> = hec.received().into_keys().collect();
+        assert_eq!(buried, poison(), "seed {seed}, {percent} % faults");
+        assert_eq!(arrived.len() + buried.len(), EVENTS as usize, "seed {seed}, {percent} % faults");
+        assert!(arrived.is_disjoint(&buried) && hec.acknowledged() > 0);
+        let counted = (meter.delivered.get(), meter.dead_lettered.get());
+        assert_eq!(counted, (240, 60), "seed {seed}, {percent} % faults");
+    }
+}
+
 /// Guards the same at `_bulk`, where in the end each document stands once.
 #[tokio::test]
 async fn a_lane_to_bulk_loses_nothing_and_buries_only_poison() {
@@ -125,4 +159,27 @@ async fn a_lane_to_bulk_loses_nothing_and_buries_only_poison() {
         let counted = (meter.delivered.get(), meter.dead_lettered.get(), meter.pauses.get());
         assert_eq!(counted, (240, 60, 0), "seed {seed}, {percent} % faults");
     }
+}
+
+/// Guards conservation at Kafka under faults, those included that a broker finds with a whole request: everything arrives, and
+/// nothing lies in the dead letters.
+#[tokio::test]
+async fn a_lane_to_kafka_loses_nothing() {
+    let cluster = kafka::cluster();
+    cluster.request_errors(
+        RDKafkaApiKey::Produce,
+        &[
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_RECORD,
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__TRANSPORT,
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR,
+        ],
+    );
+    let sink = kafka::sink(&cluster, &json!({ "key": "" }));
+    let (buried, meter) = deliver(sink, KafkaOptions::LANE).await;
+    assert_eq!(buried, BTreeSet::new());
+    assert_eq!(meter.delivered.get(), u64::from(EVENTS));
+    let arrived: BTreeSet<String> = kafka::counts(&kafka::read_back(&cluster, kafka::TOPIC)).into_keys().collect();
+    assert_eq!(arrived, (0..EVENTS).map(uid).collect());
 }

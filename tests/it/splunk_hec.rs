@@ -1,5 +1,8 @@
 //! The Splunk HEC sink against a strict HEC: each fault is answered as the lane needs it.
 
+mod acknowledgement;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -7,8 +10,8 @@ use siemline::delivery::{Batch, Delivery, Disposition, Error, Sink as _, Verdict
 use siemline::sink::splunk_hec::{SplunkHec, SplunkHecOptions};
 use tokio::time::timeout;
 
-use crate::events::{batch, uid};
-use crate::fakes::hec::{FakeHec, TOKEN};
+use crate::events::{batch, block, uid};
+use crate::fakes::hec::{ACK_TOKEN, AUDIT_TOKEN, FakeHec, Site, TOKEN};
 use crate::fakes::plan::{Fault, Plan};
 
 /// A sink of these further options, whose token is this one.
@@ -16,15 +19,39 @@ fn sink_with(url: &str, token: &str, more: &Value) -> SplunkHec {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("token");
     std::fs::write(&path, token).unwrap();
-    let mut options = json!({ "endpoint": url, "token": { "file": path } });
+    let mut options = json!({ "token": { "file": path } });
+    if more.get("endpoints").is_none() {
+        options["endpoint"] = json!(url);
+    }
     for (key, value) in more.as_object().unwrap() {
         options[key] = value.clone();
+    }
+    if options["tokens"] == "audit" {
+        let path = directory.path().join("audit");
+        std::fs::write(&path, AUDIT_TOKEN).unwrap();
+        options["tokens"] = json!({ "audit": { "file": path } });
     }
     SplunkHec::new(&serde_json::from_value::<SplunkHecOptions>(options).unwrap()).unwrap()
 }
 
 fn sink(url: &str) -> SplunkHec {
     sink_with(url, TOKEN, &json!({}))
+}
+
+/// The batches that a lane would fill: one for each bucket. Every second event is CloudTrail's.
+fn batches(sink: &SplunkHec, events: u32) -> Vec<Batch> {
+    let mut block = block(events);
+    for row in block.rows.iter_mut().skip(1).step_by(2) {
+        row.log_type = "aws.cloudtrail".into();
+    }
+    let mut batches: BTreeMap<Vec<u8>, Batch> = BTreeMap::new();
+    for row in 0..events {
+        let (event, mut bucket) = (block.event(row).unwrap(), Vec::new());
+        sink.bucket(event, &mut bucket);
+        let batch = batches.entry(bucket).or_insert_with_key(|bucket| Batch::of_bucket(bucket));
+        batch.push(|out| sink.encode(event, out));
+    }
+    batches.into_values().collect()
 }
 
 async fn failure(sink: &SplunkHec, batch: &Batch) -> Error {
@@ -143,6 +170,70 @@ async fn a_wrong_index_refuses_all() {
     assert_eq!(hec.distinct(), 0);
 }
 
+/// Guards that each line arrives at the raw endpoint with the metadata of its own event, and that a wrong index is a refusal
+/// of the whole batch, to be halved.
+#[tokio::test]
+async fn raw_lines_arrive_with_their_metadata() {
+    let hec = FakeHec::start(Plan::healthy()).await;
+    let more = json!({ "mode": "raw", "format": "raw", "index": "security", "source": "s&{log_type}", "host": "h" });
+    let sink = sink_with(&hec.url, TOKEN, &more);
+    let batches = batches(&sink, 10);
+    assert_eq!(batches.len(), 2);
+    for batch in &batches {
+        assert_eq!(sink.send(batch).await, Ok(Delivery::accepted()));
+    }
+    let received = hec.received();
+    assert_eq!(received.len(), 10);
+    for (line, source) in [("line 4", "s&aws.guardduty"), ("line 5", "s&aws.cloudtrail")] {
+        let expected = json!({
+            "event": line, "source": source, "host": "h", "index": "security", "sourcetype": "aws:firehose:json",
+        });
+        assert_eq!(received[line].envelope, expected);
+    }
+    let sink = sink_with(&hec.url, TOKEN, &json!({ "mode": "raw", "format": "raw", "index": "secrity" }));
+    let Ok(Delivery { verdicts: Verdicts::Each(verdicts), .. }) = sink.send(&self::batches(&sink, 2)[0]).await else {
+        panic!("verdicts")
+    };
+    assert!(verdicts.iter().all(|verdict| matches!(verdict, Verdict::Refused(why) if why.code == "hec_7")));
+}
+
+/// Guards that a batch has one index, and goes with the token of that index.
+#[tokio::test]
+async fn an_index_may_have_its_own_token() {
+    let hec = FakeHec::start(Plan::healthy()).await;
+    for mode in ["event", "raw"] {
+        // The events have no such field, so that they go to `audit`, which has a token of its own; `security` has none.
+        let more = json!({ "mode": mode, "tokens": "audit", "index": "{finding_info.uid:-audit}" });
+        let sink = sink_with(&hec.url, TOKEN, &more);
+        assert_eq!(sink.send(&batches(&sink, 1)[0]).await, Ok(Delivery::accepted()), "{mode}");
+        let sink = sink_with(&hec.url, TOKEN, &json!({ "mode": mode, "tokens": "audit", "index": "security" }));
+        assert_eq!(sink.send(&batches(&sink, 1)[0]).await, Ok(Delivery::accepted()), "{mode}");
+    }
+    assert_eq!(hec.tokens(), [AUDIT_TOKEN, TOKEN, AUDIT_TOKEN, TOKEN]);
+}
+
+/// Guards that batches take turns among endpoints, and that one which fails is left alone for a while.
+#[tokio::test]
+async fn endpoints_take_turns() {
+    let (one, two) = (FakeHec::start(Plan::healthy()).await, FakeHec::start(Plan::healthy()).await);
+    let sink = sink_with("", TOKEN, &json!({ "endpoints": [one.url, two.url] }));
+    for _ in 0..6 {
+        assert_eq!(sink.send(&batch(&sink, 1)).await, Ok(Delivery::accepted()));
+    }
+    assert_eq!((one.batches(), two.batches()), (3, 3));
+    assert_eq!(sink.check().await, Ok(()));
+    let closed = FakeHec::start(Plan::healthy()).await.url.clone();
+    let sink = sink_with("", TOKEN, &json!({ "endpoints": [closed.clone(), two.url] }));
+    let mut failures = 0;
+    for _ in 0..10 {
+        failures += usize::from(sink.send(&batch(&sink, 1)).await.is_err());
+    }
+    assert!((1..5).contains(&failures), "{failures}");
+    assert_eq!(two.batches(), 3 + 10 - failures);
+    let error = sink.check().await.unwrap_err();
+    assert!(error.code == "connect" && error.words.starts_with(&closed), "{error}");
+}
+
 /// Guards that a body above the endpoint's limit is split, and that its halves arrive.
 #[tokio::test]
 async fn a_batch_too_large_is_split() {
@@ -185,8 +276,62 @@ async fn check_proves_the_token() {
     assert_eq!((error.disposition, error.code.as_ref()), (Disposition::Pause, "hec_4"));
     let error = sink(&format!("{}/elsewhere", hec.url)).check().await.unwrap_err();
     assert_eq!(error.code, "http_404");
-    // Health and the empty POST, three times.
-    assert_eq!((hec.distinct(), hec.batches(), hec.requests()), (0, 0, 6));
+    // The empty POST three times, and health behind the token that is good.
+    assert_eq!((hec.distinct(), hec.batches(), hec.requests()), (0, 0, 4));
+}
+
+/// Guards that `check` tells a token that is wrong from queues that are full, and knows a token that asks for
+/// acknowledgement where there is to be none, and the reverse.
+#[tokio::test]
+async fn check_tells_what_is_wrong() {
+    let full = FakeHec::start_at(Site { queues_full: true, ..Site::default() }, Plan::healthy(), Plan::healthy()).await;
+    let hec = FakeHec::start(Plan::healthy()).await;
+    let acknowledged = json!({ "acknowledgement": true });
+    for (url, token, more, code, words) in [
+        (&full.url, TOKEN, json!({}), "hec_18", "the token is good"),
+        (&full.url, "wrong-token-EXAMPLE", json!({}), "hec_4", "the token is missing, wrong or disabled"),
+        (&hec.url, ACK_TOKEN, json!({}), "hec_10", "set `acknowledgement = true`"),
+        (&hec.url, TOKEN, acknowledged.clone(), "hec_14", "leave `acknowledgement` out"),
+        (
+            &hec.url,
+            TOKEN,
+            json!({ "tokens": "audit", "acknowledgement": true }),
+            "hec_14",
+            "leave `acknowledgement` out",
+        ),
+    ] {
+        let error = sink_with(url, token, &more).check().await.unwrap_err();
+        assert_eq!(error.code, code, "{more}");
+        assert!(error.words.contains(words), "{error}");
+    }
+    let sink = sink_with(&hec.url, ACK_TOKEN, &acknowledged);
+    assert_eq!(sink.check().await, Ok(()));
+    assert!(sink.promise().starts_with("delivered means indexed"));
+    let cloud = "https://http-inputs-acme.splunkcloud.com";
+    assert!(sink_with(cloud, TOKEN, &json!({})).promise().contains("Splunk Cloud"));
+    assert_eq!(hec.distinct(), 0);
+}
+
+/// Guards that canaries arrive where the search says, with each token, and that a wrong index is told by them.
+#[tokio::test]
+async fn canaries_are_found_by_their_search() {
+    let hec = FakeHec::start(Plan::healthy()).await;
+    for mode in ["event", "raw"] {
+        let sink = sink_with(&hec.url, TOKEN, &json!({ "mode": mode, "tokens": "audit" }));
+        let canaries = sink.canaries().await.unwrap();
+        let indexes = ["*", "audit"];
+        assert_eq!(canaries.len(), 2);
+        for (canary, index) in canaries.iter().zip(indexes) {
+            let search = canary.search.strip_prefix(&format!("index={index} ")).unwrap();
+            let uid = search.trim_start_matches("siemline_uid::").trim_matches('"');
+            assert!(hec.received().iter().any(|(name, arrival)| {
+                name.contains(uid) && arrival.envelope["event"].to_string().contains("siemline_canary")
+            }));
+            assert!(!canary.is_indexed);
+        }
+        let sink = sink_with(&hec.url, TOKEN, &json!({ "mode": mode, "index": "secrity" }));
+        assert_eq!(sink.canaries().await.unwrap_err().code, "hec_7", "{mode}");
+    }
 }
 
 /// Guards that whatever a seeded run of faults does, sending what has no verdict until it has one brings all events in, and

@@ -14,7 +14,7 @@ fn settings() -> LaneSettings {
 }
 
 fn asked(entries: usize) -> Asked {
-    Asked { entries, retries: 0, others_accepted: false }
+    Asked { entries, retries: 0, others_accepted: false, is_smaller_now: false }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "an answer is a result, and the cases read like the failed ones")]
@@ -25,6 +25,7 @@ fn each(verdicts: &str) -> Result<Delivery, Error> {
         'r' => Verdict::retry("busy", "later"),
         'x' => Verdict::refused("x", "never"),
         'y' => Verdict::refused("y", "never"),
+        'n' => Verdict::unspoken(),
         _ => unreachable!(),
     };
     Ok(Delivery { verdicts: Verdicts::Each(verdicts.chars().map(verdict).collect()), slow_down: None })
@@ -51,6 +52,7 @@ fn name(next: &Next) -> &'static str {
         Next::Later { .. } => "later",
         Next::Wait { .. } => "wait",
         Next::Halves => "halves",
+        Next::Smaller => "smaller",
         Next::Pause { .. } => "pause",
     }
 }
@@ -60,7 +62,7 @@ fn name(next: &Next) -> &'static str {
 /// accepted means that the destination is at fault.
 #[test]
 fn verdicts_lead_to_fates() {
-    let retried = |others_accepted| Asked { entries: 2, retries: 2, others_accepted };
+    let retried = |others_accepted| Asked { retries: 2, others_accepted, ..asked(2) };
     for (asked, verdicts, fates, next) in [
         (asked(3), "aaa", "DDD", "go"),
         (asked(3), "ada", "DuD", "go"),
@@ -83,6 +85,10 @@ fn verdicts_lead_to_fates() {
         (retried(true), "", "BB", "go"),
         (retried(true), "a", "DA", "rest"),
         (retried(true), "x", "BA", "rest"),
+        (asked(4), "nnxn", "AABA", "rest"),
+        (asked(2), "nn", "AA", "wait"),
+        (retried(true), "nx", "AB", "rest"),
+        (retried(true), "nn", "BB", "go"),
     ] {
         let judgement = judge(asked, each(verdicts), &mut Streak::default(), &settings());
         assert_eq!((&*spell(&judgement, asked.entries), name(&judgement.next)), (fates, next), "{asked:?} {verdicts}");
@@ -93,7 +99,7 @@ fn verdicts_lead_to_fates() {
 #[test]
 fn failures_lead_to_fates() {
     let retry = Disposition::Retry { after: None };
-    let worn = |entries, others_accepted| Asked { entries, retries: 2, others_accepted };
+    let worn = |entries, others_accepted| Asked { retries: 2, others_accepted, ..asked(entries) };
     for (asked, disposition, fates, next) in [
         (asked(2), retry, "AA", "wait"),
         (Asked { others_accepted: true, ..asked(2) }, retry, "AA", "later"),
@@ -102,6 +108,7 @@ fn failures_lead_to_fates() {
         (worn(1, true), retry, "B", "go"),
         (asked(2), Disposition::Split, "AA", "halves"),
         (asked(1), Disposition::Split, "B", "go"),
+        (Asked { is_smaller_now: true, ..asked(1) }, Disposition::Split, "A", "smaller"),
         (asked(2), Disposition::Refuse, "AA", "halves"),
         (asked(1), Disposition::Refuse, "B", "go"),
         (asked(2), Disposition::Pause, "AA", "pause"),
@@ -127,7 +134,7 @@ fn words_and_waits_are_handed_on() {
     assert_eq!(split.fates, buried(DeadReason::TooLarge, "too_large", "as planned: http_413"));
     let refused = judge_alone(asked(1), Err(error(Disposition::Refuse, "http_400")));
     assert_eq!(refused.fates, buried(DeadReason::Refused, "http_400", "as planned: http_400"));
-    let worn = Asked { entries: 1, retries: 2, others_accepted: true };
+    let worn = Asked { retries: 2, others_accepted: true, ..asked(1) };
     let retried = judge_alone(worn, Err(error(Disposition::Retry { after: None }, "http_500")));
     let words = "http_500: as planned: http_500";
     assert_eq!(retried.fates, buried(DeadReason::EntryRetryMax, "entry_retry_max", words));

@@ -9,25 +9,29 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::ack::{Outcome, Receipt, Settled};
 use crate::budget::Budget;
-use crate::delivery::testing::{MemoryDeadLetters, block, error};
+use crate::delivery::testing::{MemoryDeadLetters, block_of, error};
 use crate::delivery::{
-    Batch, DeadReason, Delivery, Disposition, Error, EventView, Lane, LaneDefaults, LaneOptions, Parcel, Sink, Verdict,
-    Verdicts, run,
+    Batch, DeadReason, Delivery, Disposition, Error, EventView, Here, Lane, LaneDefaults, LaneOptions, Parcel, Sink,
+    Verdict, Verdicts, run,
 };
 use crate::metric::{EventMeter, LaneMeter};
 use crate::unit::{Size, Span};
 
-type Answer = Result<Delivery, Error>;
+pub(super) type Answer = Result<Delivery, Error>;
 
 /// A request as the destination saw it: when, since the beginning, and which events.
-type Request = (Duration, Vec<u64>);
+pub(super) type Request = (Duration, Vec<u64>);
 
 type Script = dyn Fn(usize, &[u64]) -> (Duration, Answer) + Send + Sync;
 
 /// A destination that answers by script: given how many requests came before, and the events.
-struct Scripted {
+pub(super) struct Scripted {
     answer: Box<Script>,
     requests: Mutex<Vec<Request>>,
+    /// The frames it took a look at, in the order of sending.
+    pub frames: Mutex<Vec<String>>,
+    /// More in one request are too many.
+    bytes_max: usize,
     start: Instant,
 }
 
@@ -41,6 +45,10 @@ impl Sink for Scripted {
             .frames()
             .map(|frame| serde_json::from_slice::<serde_json::Value>(frame).unwrap()["n"].as_u64().unwrap())
             .collect();
+        if batch.body().len() > self.bytes_max {
+            return Err(error(Disposition::Split, "http_413"));
+        }
+        self.frames.lock().unwrap().extend(batch.frames().map(|frame| String::from_utf8(frame.to_vec()).unwrap()));
         let before = {
             let mut requests = self.requests.lock().unwrap();
             requests.push((self.start.elapsed(), numbers.clone()));
@@ -57,10 +65,10 @@ impl Sink for Scripted {
 }
 
 /// A lane with its neighbours.
-struct Rig {
-    sink: Arc<Scripted>,
-    dead: Arc<MemoryDeadLetters>,
-    meter: Arc<LaneMeter>,
+pub(super) struct Rig {
+    pub sink: Arc<Scripted>,
+    pub dead: Arc<MemoryDeadLetters>,
+    pub meter: Arc<LaneMeter>,
     events: Arc<EventMeter>,
     budget: Budget,
     queue: mpsc::Sender<Parcel>,
@@ -68,7 +76,7 @@ struct Rig {
     settled: Arc<Mutex<Vec<Settled>>>,
 }
 
-fn options() -> LaneOptions {
+pub(super) fn options() -> LaneOptions {
     LaneOptions {
         batch_entries_max: Some(10),
         batch_age_max: Some(Span::seconds(1)),
@@ -80,19 +88,39 @@ fn options() -> LaneOptions {
 }
 
 impl Rig {
-    fn new(
+    pub fn new(
         options: &LaneOptions,
         answer: impl Fn(usize, &[u64]) -> (Duration, Answer) + Send + Sync + 'static,
     ) -> Self {
-        Self::burying(options, Duration::ZERO, answer)
+        Self::build(options, Duration::ZERO, usize::MAX, answer)
     }
 
-    fn burying(
+    /// A destination that accepts all, and takes no more than so many bytes at once.
+    pub fn narrow(options: &LaneOptions, bytes_max: usize) -> Self {
+        Self::build(options, Duration::ZERO, bytes_max, |_, _| accept())
+    }
+
+    pub fn burying(
         options: &LaneOptions,
         burial: Duration,
         answer: impl Fn(usize, &[u64]) -> (Duration, Answer) + Send + Sync + 'static,
     ) -> Self {
-        let sink = Arc::new(Scripted { answer: Box::new(answer), requests: Mutex::default(), start: Instant::now() });
+        Self::build(options, burial, usize::MAX, answer)
+    }
+
+    fn build(
+        options: &LaneOptions,
+        burial: Duration,
+        bytes_max: usize,
+        answer: impl Fn(usize, &[u64]) -> (Duration, Answer) + Send + Sync + 'static,
+    ) -> Self {
+        let sink = Arc::new(Scripted {
+            answer: Box::new(answer),
+            requests: Mutex::default(),
+            frames: Mutex::default(),
+            bytes_max,
+            start: Instant::now(),
+        });
         let dead = Arc::new(MemoryDeadLetters::new(0, burial));
         let (meter, events) = (Arc::<LaneMeter>::default(), Arc::<EventMeter>::default());
         let budget = Budget::new(10_000);
@@ -101,6 +129,7 @@ impl Rig {
             name: "scripted".into(),
             sink: Arc::clone(&sink),
             dead_letters: Arc::clone(&dead),
+            tasks: Here,
             queue: parcels,
             settings: options.settings(LaneDefaults::default()).unwrap(),
             budget: budget.clone(),
@@ -113,18 +142,23 @@ impl Rig {
     }
 
     /// Puts a chunk of these events into the queue; the chunk's number is its first event's.
-    async fn put(&self, numbers: impl IntoIterator<Item = u64>) {
+    pub async fn put(&self, numbers: impl IntoIterator<Item = u64>) {
+        self.put_documents(numbers, |number| format!("{{\"n\":{number}}}")).await;
+    }
+
+    /// The same with other documents.
+    pub async fn put_documents(&self, numbers: impl IntoIterator<Item = u64>, document: impl Fn(u64) -> String) {
         let numbers: Vec<u64> = numbers.into_iter().collect();
         let settled = Arc::clone(&self.settled);
         let receipt = Receipt::new(numbers[0], move |end| settled.lock().unwrap().push(end));
         let charge = self.budget.charge(numbers.len());
-        let block = block("s", &numbers, &vec![1; numbers.len()], charge);
+        let block = block_of("s", &numbers, &vec![1; numbers.len()], charge, document);
         let rows = (0..u32::try_from(numbers.len()).unwrap()).collect();
         self.queue.send(Parcel { block, rows, receipt }).await.unwrap();
     }
 
     /// Closes the queue, waits for the lane to end, and checks that nothing is left anywhere.
-    async fn drain(self) -> Ended {
+    pub async fn drain(self) -> Ended {
         drop(self.queue);
         self.lane.await.unwrap();
         let dead: Vec<(u64, DeadReason)> =
@@ -141,29 +175,29 @@ impl Rig {
     }
 }
 
-struct Ended {
-    requests: Vec<Request>,
-    dead: Vec<(u64, DeadReason)>,
-    outcomes: Vec<(u64, Outcome)>,
-    meter: Arc<LaneMeter>,
+pub(super) struct Ended {
+    pub requests: Vec<Request>,
+    pub dead: Vec<(u64, DeadReason)>,
+    pub outcomes: Vec<(u64, Outcome)>,
+    pub meter: Arc<LaneMeter>,
 }
 
 impl Ended {
-    fn sizes(&self) -> Vec<usize> {
+    pub fn sizes(&self) -> Vec<usize> {
         self.requests.iter().map(|(_, numbers)| numbers.len()).collect()
     }
 }
 
-fn at_once(answer: Answer) -> (Duration, Answer) {
+pub(super) fn at_once(answer: Answer) -> (Duration, Answer) {
     (Duration::ZERO, answer)
 }
 
-fn accept() -> (Duration, Answer) {
+pub(super) fn accept() -> (Duration, Answer) {
     at_once(Ok(Delivery::accepted()))
 }
 
 /// Answers entry by entry.
-fn each(numbers: &[u64], verdict: impl Fn(u64) -> Verdict) -> (Duration, Answer) {
+pub(super) fn each(numbers: &[u64], verdict: impl Fn(u64) -> Verdict) -> (Duration, Answer) {
     let verdicts = Verdicts::Each(numbers.iter().map(|number| verdict(*number)).collect());
     at_once(Ok(Delivery { verdicts, slow_down: None }))
 }
@@ -361,12 +395,12 @@ async fn a_batch_that_always_fails_is_halved_to_the_culprit() {
 async fn retry_after_holds_the_lane() {
     let after = Some(Duration::from_secs(90));
     let rig = Rig::new(&options(), move |before, _| {
-        if before < 2 { at_once(Err(error(Disposition::Retry { after }, "http_429"))) } else { accept() }
+        if before == 0 { at_once(Err(error(Disposition::Retry { after }, "http_429"))) } else { accept() }
     });
     rig.put(0..50).await;
     let ended = rig.drain().await;
     let times: Vec<u64> = ended.requests.iter().map(|(time, _)| time.as_secs()).collect();
-    assert_eq!(times, [0, 0, 90, 90, 90, 90, 90]);
+    assert_eq!(times, [0, 90, 90, 90, 90, 90]);
     assert_eq!(ended.meter.delivered.get(), 50);
 }
 

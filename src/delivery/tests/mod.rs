@@ -2,5 +2,9 @@
 
 mod judging;
 mod lanes;
+mod oversize;
 mod pieces;
+mod rates;
 mod simulation;
+mod standstill;
+mod windows;

@@ -36,13 +36,15 @@ fn impossible_options_are_refused() {
         let options: LaneOptions = toml::from_str(text).unwrap();
         options.settings(LaneDefaults::default()).unwrap_err()
     };
-    for name in ["batch_entries_max", "requests_in_flight_max", "refusals_in_a_row_max"] {
+    for name in ["batch_entries_max", "requests_in_flight_max", "requests_per_second_max", "refusals_in_a_row_max"] {
         assert_eq!(error(&format!("{name} = 0")), OptionsError::Zero(name));
     }
-    for name in ["request_timeout", "retry_first", "pause_probe"] {
+    for name in ["request_timeout", "retry_first", "pause_probe", "stalled_after"] {
         assert_eq!(error(&format!("{name} = \"0s\"")), OptionsError::Zero(name));
     }
-    assert_eq!(error("batch_bytes_max = \"0B\""), OptionsError::Zero("batch_bytes_max"));
+    for name in ["batch_bytes_max", "event_bytes_max", "bytes_per_second_max"] {
+        assert_eq!(error(&format!("{name} = \"0B\"")), OptionsError::Zero(name));
+    }
     assert_eq!(error("retry_first = \"2m\"").to_string(), "`retry_first` (2m) is longer than `retry_max` (1m)");
 }
 

@@ -15,8 +15,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::ack::{ChunkId, Frontier, Outcome, Position, Receipt, Settled, Step};
 use crate::budget::Budget;
-use crate::delivery::testing::{MemoryDeadLetters, MemorySink, Nature, Plan, block};
-use crate::delivery::{DeadReason, Lane, LaneDefaults, LaneOptions, LaneSettings, Parcel, run};
+use crate::delivery::testing::{MemoryDeadLetters, MemorySink, Nature, Plan, block, block_of};
+use crate::delivery::{DeadReason, Here, Lane, LaneDefaults, LaneOptions, LaneSettings, Oversize, Parcel, run};
 use crate::metric::{EventMeter, LaneMeter};
 use crate::unit::{Size, Span};
 
@@ -86,8 +86,40 @@ fn lanes_of(number: u64) -> u16 {
     (0..LANES).map(|lane| u16::from(is_routed(number, lane))).sum()
 }
 
+/// More bytes than the lanes and their destinations take, in a part that an event can go without, or in one that it cannot.
+fn document(number: u64) -> String {
+    let bulk = "\u{fc}".repeat(100);
+    match number {
+        _ if number.is_multiple_of(83) => format!("{{\"n\":{number},\"raw_data\":1,\"message\":\"{bulk}\"}}"),
+        _ if number.is_multiple_of(37) => format!("{{\"n\":{number},\"raw_data\":\"{bulk}\",\"unmapped\":{{}}}}"),
+        _ if number.is_multiple_of(61) => {
+            format!("{{\"raw_data\":1,\"unmapped\":{{\"a\":\"{bulk}\"}},\"n\":{number}}}")
+        }
+        _ => format!("{{\"n\":{number}}}"),
+    }
+}
+
+/// The most bytes of an event, for the lanes that mind it; the third learns it from its destination.
+const EVENT_BYTES_MAX: [Option<u64>; LANES] = [Some(150), Some(150), None];
+const OVERSIZE: [Oversize; LANES] = [Oversize::Trim, Oversize::DeadLetter, Oversize::Trim];
+
+/// Why a lane buries an event; `None` where it delivers it.
+fn reason(number: u64, lane: usize) -> Option<DeadReason> {
+    let is_large = [83, 37, 61].iter().any(|factor| number.is_multiple_of(*factor));
+    let is_stubborn = number.is_multiple_of(83);
+    match (lane, NATURES[lane](number)) {
+        (0, _) if is_stubborn => Some(DeadReason::Oversize),
+        (1, _) if is_large => Some(DeadReason::Oversize),
+        (2, _) if is_stubborn => Some(DeadReason::TooLarge),
+        (_, Nature::Good) => None,
+        (_, Nature::Poison) => Some(DeadReason::Refused),
+        (_, Nature::Sour) => Some(DeadReason::EntryRetryMax),
+        (_, Nature::Giant) => Some(DeadReason::TooLarge),
+    }
+}
+
 fn is_good(number: u64, lane: usize) -> bool {
-    NATURES[lane](number) == Nature::Good
+    reason(number, lane).is_none()
 }
 
 async fn simulate(seed: u64) {
@@ -105,13 +137,16 @@ async fn simulate(seed: u64) {
             short: rng.u8(0..15),
             busy: rng.u8(0..20),
             slow_down: rng.u8(0..10),
-            bytes_max: rng.usize(60..400),
+            // An event that cannot be made smaller is always too large for the third.
+            bytes_max: rng.usize(160..[400, 400, 220][lane]),
             // One of the lanes has more buckets than may be filled at once.
             buckets: [1, rng.u64(2..10), 100][lane],
         };
         let options = LaneOptions {
             batch_entries_max: Some(rng.u32(1..40)),
             batch_bytes_max: Some(Size(rng.u64(20..600))),
+            event_bytes_max: EVENT_BYTES_MAX[lane].map(Size),
+            oversize: OVERSIZE[lane],
             batch_age_max: Some(Span::milliseconds(rng.u64(0..2000))),
             requests_in_flight_max: Some(rng.u32(1..6)),
             request_timeout: Some(Span::seconds(5)),
@@ -145,6 +180,7 @@ async fn process(world: &World, rng: &mut fastrand::Rng, until_crash: Option<Dur
             name: format!("lane-{number}").into(),
             sink: Arc::clone(&world.sinks[number]),
             dead_letters: Arc::clone(&world.dead[number]),
+            tasks: Here,
             queue: parcels,
             settings: world.settings[number].clone(),
             budget: budget.clone(),
@@ -235,7 +271,7 @@ impl Source<'_> {
     async fn put(&self, numbers: &[u64], receipt: Receipt) -> Outcome {
         let charge = self.budget.admit(numbers.len() * 10).await;
         let lanes: Vec<u16> = numbers.iter().map(|number| lanes_of(*number)).collect();
-        let block = block("shard", numbers, &lanes, charge);
+        let block = block_of("shard", numbers, &lanes, charge, document);
         let mut expected = Outcome::Delivered;
         for (lane, queue) in self.queues.iter().enumerate() {
             let rows: Vec<u32> =
@@ -280,7 +316,7 @@ async fn tick(queues: Vec<mpsc::Sender<Parcel>>, budget: &Budget, meters: &[Arc<
 
 fn check_the_end(world: &World) {
     let numbers = || (0..SHARDS).flat_map(|shard| shard * 10_000..shard * 10_000 + EVENTS_A_SHARD);
-    for (lane, nature) in NATURES.into_iter().enumerate() {
+    for lane in 0..LANES {
         let sink = &world.sinks[lane];
         let stored: BTreeSet<u64> =
             sink.stored.lock().unwrap().keys().copied().filter(|number| *number < TICKS_FROM).collect();
@@ -288,17 +324,11 @@ fn check_the_end(world: &World) {
             numbers().filter(|number| is_routed(*number, lane) && is_good(*number, lane)).collect();
         assert_eq!(stored, wanted, "lane {lane}");
 
-        let reason = |number| match nature(number) {
-            Nature::Good => None,
-            Nature::Poison => Some(DeadReason::Refused),
-            Nature::Sour => Some(DeadReason::EntryRetryMax),
-            Nature::Giant => Some(DeadReason::TooLarge),
-        };
         let letters = world.dead[lane].letters.lock().unwrap();
         let dead: BTreeSet<(u64, DeadReason)> = letters.iter().map(|letter| (letter.number, letter.reason)).collect();
         let refused: BTreeSet<(u64, DeadReason)> = numbers()
             .filter(|number| is_routed(*number, lane))
-            .filter_map(|number| Some((number, reason(number)?)))
+            .filter_map(|number| Some((number, reason(number, lane)?)))
             .collect();
         assert_eq!(dead, refused, "lane {lane}");
 

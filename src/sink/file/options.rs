@@ -44,6 +44,7 @@ impl FileOptions {
         batch_entries_max: 10_000,
         batch_bytes_max: Size::mebibytes(4),
         batch_age_max: Span::seconds(1),
+        event_bytes_max: None,
         requests_in_flight_max: 1,
         request_timeout: Span::seconds(60),
     };

@@ -117,6 +117,7 @@ impl HttpSinkOptions {
         batch_entries_max: 1000,
         batch_bytes_max: Size(900_000),
         batch_age_max: Span::seconds(1),
+        event_bytes_max: None,
         requests_in_flight_max: 4,
         request_timeout: Span::seconds(60),
     };

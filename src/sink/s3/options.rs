@@ -124,6 +124,7 @@ impl S3Options {
         batch_entries_max: 100_000,
         batch_bytes_max: Size::mebibytes(16),
         batch_age_max: Span::seconds(60),
+        event_bytes_max: None,
         requests_in_flight_max: 4,
         request_timeout: Span::seconds(300),
     };

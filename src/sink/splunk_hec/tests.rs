@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::SplunkHecOptions;
-use super::request::Framing;
-use super::response::{judge, judge_health, judge_probe};
+use super::request::{Framing, index_of, raw_url};
+use super::response::{Taken, judge, judge_health, judge_poll, judge_probe, judge_taken};
+use super::{SplunkHec, SplunkHecOptions};
 use crate::delivery::{Delivery, Disposition, Error, Verdict, Verdicts};
-use crate::http::Answer;
+use crate::http::{Answer, Url};
 use crate::sink::sample;
 
 const UID: &str = "000102030405060708090a0b0c0d0e0f";
@@ -25,7 +25,7 @@ fn framed(more: &Value, ocsf: &str, raw: &[u8], time_ms: i64) -> String {
     let mut block = sample::block(ocsf, raw);
     block.rows[0].time_ms = time_ms;
     let mut out = Vec::new();
-    Framing::new(&options(more)).push(block.event(0).unwrap(), &mut out);
+    Framing::new(&options(more)).unwrap().push(block.event(0).unwrap(), &mut out);
     String::from_utf8(out).unwrap()
 }
 
@@ -118,7 +118,7 @@ fn sourcetypes_go_by_format_and_log_type() {
         let mut block = sample::block("{}", b"{}");
         block.rows[0].log_type = log_type.into();
         let mut out = Vec::new();
-        Framing::new(&options(&json!({ "format": format }))).push(block.event(0).unwrap(), &mut out);
+        Framing::new(&options(&json!({ "format": format }))).unwrap().push(block.event(0).unwrap(), &mut out);
         let envelope: Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(envelope["sourcetype"], expected, "{format} {log_type}");
     }
@@ -277,6 +277,7 @@ fn the_probe_reads_the_token() {
     assert_eq!(code(judge_probe(&reply(403, 4))), "hec_4");
     assert_eq!(code(judge_probe(&reply(401, 2))), "hec_2");
     assert_eq!(code(judge_probe(&reply(400, 10))), "hec_10");
+    assert_eq!(code(judge_probe(&reply(200, 0))), "hec_0");
     assert_eq!(code(judge_probe(&Answer::new(404, "no"))), "http_404");
     assert_eq!(judge_health(&reply(200, 17)), Ok(()));
     assert_eq!(judge_health(&Answer::new(404, "")), Ok(()));
@@ -288,7 +289,8 @@ fn the_probe_reads_the_token() {
 fn options_are_strict() {
     let written = r#"{"endpoint":"https://h","token":{"env":"T"}"#;
     for (more, part) in [
-        (r#","tokens":1}"#, "unknown field `tokens`"),
+        (r#","tokenz":1}"#, "unknown field `tokenz`"),
+        (r#","mode":"hec"}"#, "unknown variant `hec`"),
         (r#","compression_level":13}"#, "13 is no compression level"),
         (r#","format":"xml"}"#, "unknown variant `xml`"),
         (r#","http":{"timeout":"1s"}}"#, "unknown field `timeout`"),
@@ -296,6 +298,160 @@ fn options_are_strict() {
         let error = serde_json::from_str::<SplunkHecOptions>(&format!("{written}{more}")).unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
     }
-    let error = serde_json::from_str::<SplunkHecOptions>(r#"{"token":{"env":"T"}}"#).unwrap_err().to_string();
-    assert!(error.contains("missing field `endpoint`"), "{error}");
+}
+
+/// Guards that options which contradict each other are refused, with the option that is at fault.
+#[test]
+fn options_fit_together() {
+    let token = json!({ "env": "PATH" });
+    let (one, two) = ("https://a.example.com", "https://b.example.com");
+    for (more, option) in [
+        (json!({}), "endpoint"),
+        (json!({ "endpoint": one, "endpoints": [two] }), "endpoint"),
+        (json!({ "endpoint": one, "index": "{log_typ}" }), "index"),
+        (json!({ "endpoint": one, "host": "a\nb" }), "host"),
+        (json!({ "endpoint": one, "source": "" }), "source"),
+        (json!({ "endpoint": one, "tokens": { "audit": { "env": "SIEMLINE_TEST_NOT_SET" } } }), "tokens"),
+        (
+            json!({ "endpoint": one, "acknowledgement": true, "acknowledgement_interval": "0s" }),
+            "acknowledgement_interval",
+        ),
+        (
+            json!({ "endpoint": one, "acknowledgement": true, "acknowledgement_timeout": "1s" }),
+            "acknowledgement_interval",
+        ),
+        (
+            json!({ "endpoint": one, "acknowledgement": true, "lane": { "request_timeout": "5m" } }),
+            "lane.request_timeout",
+        ),
+    ] {
+        let mut written = more.clone();
+        written["token"] = token.clone();
+        let options: SplunkHecOptions = serde_json::from_value(written).unwrap();
+        let error = SplunkHec::new(&options).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{option}: ")), "{more}: {error}");
+    }
+    for more in [json!({ "endpoint": one, "lane": { "request_timeout": "1s" } }), json!({ "endpoints": [one, two] })] {
+        let mut written = more;
+        written["token"] = token.clone();
+        SplunkHec::new(&serde_json::from_value(written).unwrap()).unwrap();
+    }
+}
+
+/// Guards that a request's time includes the wait for its acknowledgement, unless somebody wrote another.
+#[test]
+fn the_lane_waits_for_acknowledgements() {
+    assert_eq!(options(&json!({})).lane_defaults(), SplunkHecOptions::LANE);
+    let defaults = options(&json!({ "acknowledgement": true, "acknowledgement_timeout": "10m" })).lane_defaults();
+    assert_eq!(defaults.request_timeout.0, Duration::from_secs(690));
+    assert_eq!(
+        (defaults.requests_in_flight_max, defaults.batch_bytes_max),
+        (32, SplunkHecOptions::LANE.batch_bytes_max)
+    );
+}
+
+fn bucket(framing: &Framing, log_type: &str) -> Vec<u8> {
+    let mut block = sample::block(r#"{"cloud":{"region":"eu-west-1"},"finding_info":{"title":"A b\nc"}}"#, b"{}");
+    block.rows[0].log_type = log_type.into();
+    let mut out = Vec::new();
+    framing.push_bucket(block.event(0).unwrap(), &mut out);
+    out
+}
+
+/// Guards that a batch to the event endpoint has one index and nothing else in common, and that its envelopes name the same
+/// index.
+#[test]
+fn a_batch_has_one_index() {
+    let of = |more: Value| Framing::new(&options(&more)).unwrap();
+    assert_eq!(bucket(&of(json!({ "source": "{log_type}" })), "aws.waf"), b"");
+    assert_eq!(bucket(&of(json!({ "index": "Sec" })), "aws.waf"), b"Sec");
+    let filled = json!({ "index": "aws-{finding_info.title}_{log_type}", "host": "{account:-}", "source": "{finding_info.title}" });
+    assert_eq!(bucket(&of(filled.clone()), "aws.waf"), b"aws-a_b_c_aws_waf");
+    let frame: Value =
+        serde_json::from_str(&framed(&filled, r#"{"finding_info":{"title":"A b\nc"}}"#, b"", 1000)).unwrap();
+    assert_eq!((&frame["index"], &frame["source"]), (&json!("aws-a_b_c_aws_guardduty"), &json!("A b_c")));
+    assert_eq!(frame.get("host"), None, "an empty text is not told");
+    let long = framed(
+        &json!({ "index": "{finding_info.title}" }),
+        &format!(r#"{{"finding_info":{{"title":"{}"}}}}"#, "x".repeat(999)),
+        b"",
+        0,
+    );
+    let long: Value = serde_json::from_str(&long).unwrap();
+    assert_eq!(long["index"].as_str().unwrap().len(), 80);
+}
+
+/// Guards that an event with odd values cannot make texts without bound.
+#[test]
+fn texts_are_bounded() {
+    let framing = Framing::new(&options(&json!({ "index": "i-{log_type}", "texts_max": 2 }))).unwrap();
+    let buckets = ["a", "b", "c", "a"].map(|log_type| String::from_utf8(bucket(&framing, log_type)).unwrap());
+    assert_eq!(buckets, ["i-a", "i-b", "i-other", "i-a"]);
+}
+
+/// Guards that a raw batch has all its metadata in common, that the query says it, and that each event is one line.
+#[test]
+fn raw_mode_tells_metadata_in_the_query() {
+    let more = json!({ "mode": "raw", "format": "raw", "index": "i", "source": "s&t={log_type}" });
+    let framing = Framing::new(&options(&more)).unwrap();
+    let bucket = bucket(&framing, "aws.waf");
+    assert_eq!(bucket, b"i\n\ns&t=aws.waf\naws:firehose:json\n");
+    assert_eq!(index_of(&bucket), b"i");
+    let raw = Url::parse("https://h/services/collector/raw").unwrap();
+    let expected = "https://h/services/collector/raw?index=i&source=s%26t%3Daws.waf&sourcetype=aws%3Afirehose%3Ajson";
+    assert_eq!(raw_url(&raw, &bucket).as_str(), expected);
+    assert_eq!(raw_url(&raw, b"").as_str(), raw.as_str());
+    for (event, line) in [
+        (&b"{\"a\":1}"[..], "{\"a\":1}\n"),
+        (b"2 1 eni", "2 1 eni\n"),
+        (b"a\nb", "\"a\\nb\"\n"),
+        (b" ", "\" \"\n"),
+        (b"\xff", "\u{fffd}\n"),
+    ] {
+        assert_eq!(framed(&more, "{}", event, 0), line);
+    }
+    assert_eq!(framed(&json!({ "mode": "raw" }), r#"{"class_uid":1}"#, b"", 0), "{\"class_uid\":1}\n");
+}
+
+/// Guards what a batch that is to be acknowledged is told: without an id nothing is delivered, and those before a cut are
+/// not either, because no id speaks for them.
+#[test]
+fn a_success_without_an_id_delivers_nothing() {
+    let answer = |status, body: Value| Answer::new(status, body.to_string());
+    let taken = judge_taken(&answer(200, json!({ "text": "Success", "code": 0, "ackId": 7 })), 4);
+    assert_eq!(taken, Ok(Taken::Awaits { ack_id: 7, slow_down: None }));
+    let taken = judge_taken(&answer(200, json!({ "text": "near", "code": 24, "ackId": 0 })), 4);
+    assert_eq!(taken, Ok(Taken::Awaits { ack_id: 0, slow_down: Some(Duration::from_secs(1)) }));
+    let error = judge_taken(&reply(200, 0), 4).unwrap_err();
+    assert_eq!((error.disposition, error.code.as_ref()), (Disposition::Pause, "no_ack_id"));
+    assert_eq!(judge_taken(&reply(503, 9), 4).unwrap_err().disposition, Disposition::Retry { after: None });
+    let cut = judge_taken(&answer(400, json!({ "text": "no", "code": 6, "invalid-event-number": 2, "ackId": 1 })), 4);
+    let verdicts = vec![Verdict::unspoken(), Verdict::unspoken(), Verdict::refused("hec_6", "no")];
+    assert_eq!(cut, Ok(Taken::Settled(Delivery { verdicts: Verdicts::Each(verdicts), slow_down: None })));
+}
+
+/// Guards that a poll tells what it says and nothing more: whatever else is answered, nobody is delivered.
+#[test]
+fn a_poll_tells_what_it_says() {
+    let poll = |status, body: &str| judge_poll(&Answer::new(status, body));
+    assert_eq!(poll(200, r#"{"acks":{"0":true,"1":false,"12":true,"x":true}}"#), Ok([0, 12].into()));
+    assert_eq!(poll(200, r#"{"acks":{}}"#), Ok([].into()));
+    let (retry, pause) = (Disposition::Retry { after: None }, Disposition::Pause);
+    for (status, body, expected) in [
+        (200, "", retry),
+        (200, r#"{"acks":{"0":"true"}}"#, retry),
+        (200, r#"{"acks":{"0":tr"#, retry),
+        (200, r#"{"text":"Success","code":0}"#, retry),
+        (200, "<html>", pause),
+        (500, r#"{"acks":{"0":true}}"#, retry),
+        (400, r#"{"text":"ACK is disabled","code":14}"#, pause),
+        (400, r#"{"text":"Data channel is missing","code":10}"#, pause),
+        (400, r#"{"text":"Invalid data format","code":6}"#, retry),
+        (403, r#"{"text":"Invalid token","code":4}"#, pause),
+        (404, "", pause),
+        (413, "", retry),
+        (503, r#"{"text":"busy","code":9}"#, retry),
+    ] {
+        assert_eq!(poll(status, body).unwrap_err().disposition, expected, "{status} {body}");
+    }
 }

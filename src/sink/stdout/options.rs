@@ -25,6 +25,7 @@ impl StdoutOptions {
         batch_entries_max: 10_000,
         batch_bytes_max: Size::mebibytes(4),
         batch_age_max: Span::milliseconds(200),
+        event_bytes_max: None,
         requests_in_flight_max: 1,
         request_timeout: Span::seconds(60),
     };

@@ -57,7 +57,7 @@ pub struct SumoOptions {
     #[serde(default)]
     pub http: HttpOptions,
     /// Batches, retries and pacing. The sink's own defaults: 5000 entries, 900kB (Sumo takes 1 MB before compression, and
-    /// more is not allowed here either), 1s, 4 requests at once, 60s for a request.
+    /// more is not allowed here either), 1MB for one event, 1s, 4 requests at once, 60s for a request.
     #[serde(default)]
     pub lane: LaneOptions,
 }
@@ -68,6 +68,7 @@ impl SumoOptions {
         batch_entries_max: 5000,
         batch_bytes_max: Size(900_000),
         batch_age_max: Span::seconds(1),
+        event_bytes_max: Some(Size(1_000_000)),
         requests_in_flight_max: 4,
         request_timeout: Span::seconds(60),
     };

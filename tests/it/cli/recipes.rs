@@ -43,7 +43,17 @@ fn every_recipe_passes_the_check() {
         }
         recipes.insert(path.file_stem().unwrap().to_str().unwrap().to_owned());
     }
-    for known in ["axiom", "datadog", "google_secops", "http", "panther", "s3_archive", "sumo"] {
+    for known in [
+        "axiom",
+        "datadog",
+        "google_secops",
+        "http",
+        "panther",
+        "s3_archive",
+        "splunk_cloud",
+        "splunk_enterprise",
+        "sumo",
+    ] {
         assert!(recipes.contains(known), "{known}: {recipes:?}");
     }
 }

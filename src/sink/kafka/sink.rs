@@ -1,0 +1,160 @@
+//! A Kafka sink at work.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+
+use super::KafkaOptions;
+use super::producer::Producer;
+use super::request::Framing;
+use super::response::{Seen, Topics, Trouble, judge, judge_topic, name};
+use super::settings::client_config;
+use super::token::Tokens;
+use crate::delivery::{Batch, Delivery, Disposition, Error, EventView, Sink};
+use crate::metric::KafkaMeter;
+use crate::sink;
+
+/// How long each of the two questions of `check` may take.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A Kafka cluster.
+pub struct Kafka {
+    options: KafkaOptions,
+    framing: Framing,
+    /// Made when it is first needed, and anew after one that is of no use any more.
+    current: Mutex<Option<Arc<Producer>>>,
+    meter: Arc<KafkaMeter>,
+}
+
+impl Kafka {
+    /// A sink after these options. Reads the secrets, and looks whether the files are there; connects to nothing.
+    pub fn new(options: &KafkaOptions) -> Result<Self, sink::Error> {
+        client_config(options)?;
+        Ok(Self {
+            options: options.clone(),
+            framing: Framing::new(options)?,
+            current: Mutex::default(),
+            meter: Arc::default(),
+        })
+    }
+
+    /// What librdkafka's statistics say.
+    #[must_use]
+    pub fn meter(&self) -> Arc<KafkaMeter> {
+        Arc::clone(&self.meter)
+    }
+
+    /// The producer in use. One that is hopeless is put away for a new one, which reads the secrets and files anew.
+    async fn producer(&self) -> Result<Arc<Producer>, Error> {
+        let hopeless = self.lock().take_if(|producer| producer.is_hopeless());
+        if let Some(producer) = hopeless {
+            put_away(producer).await;
+        }
+        let mut current = self.lock();
+        if let Some(producer) = current.as_ref() {
+            return Ok(Arc::clone(producer));
+        }
+        let config = client_config(&self.options).map_err(|error| unmade(&error))?;
+        let producer = Arc::new(self.connect(&config)?);
+        *current = Some(Arc::clone(&producer));
+        Ok(producer)
+    }
+
+    fn connect(&self, config: &ClientConfig) -> Result<Producer, Error> {
+        let tokens = match &self.options.sasl {
+            Some(sasl) if sasl.mechanism.name() == "OAUTHBEARER" => {
+                Some(Tokens::new(sasl, &self.options.brokers).map_err(|error| unmade(&error))?)
+            }
+            _ => None,
+        };
+        let producer = Producer::new(config, tokens, self.framing.format().name(), Arc::clone(&self.meter));
+        producer.map_err(|error| unmade(&error))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<Producer>>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sink for Kafka {
+    fn encode(&self, event: EventView<'_>, out: &mut Vec<u8>) {
+        self.framing.push(event, out);
+    }
+
+    async fn send(&self, batch: &Batch) -> Result<Delivery, Error> {
+        let producer = self.producer().await?;
+        let reports = producer.deliver(batch.frames()).await;
+        let topics = if self.framing.fixed_topic().is_some() { Topics::One } else { Topics::Many };
+        let answer = judge(&reports, producer.trouble().as_ref(), topics);
+        // The next producer reads credentials and metadata anew, so that it sees at once what was mended.
+        let is_paused = matches!(&answer, Err(error) if error.disposition == Disposition::Pause);
+        if is_paused || producer.is_hopeless() {
+            self.lock().take_if(|current| Arc::ptr_eq(current, &producer));
+            put_away(producer).await;
+        }
+        answer
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        let mut config = client_config(&self.options).map_err(|error| unmade(&error))?;
+        // The statistics tell when the cluster has given out the id.
+        config.set("statistics.interval.ms", "100");
+        let producer = Arc::new(self.connect(&config)?);
+        let asked = ask(&producer, self.framing.fixed_topic().map(str::to_owned)).await;
+        put_away(producer).await;
+        asked
+    }
+}
+
+impl fmt::Debug for Kafka {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kafka").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// Asks whether the topic is there with a leader for each of its partitions, and whether an idempotent producer is welcome.
+/// Sends nothing.
+async fn ask(producer: &Arc<Producer>, topic: Option<String>) -> Result<(), Error> {
+    let (asked, wanted) = (Arc::clone(producer), topic.clone());
+    // librdkafka knows no other way to ask than to block.
+    let looked = tokio::task::spawn_blocking(move || asked.look(wanted.as_deref(), QUESTION_TIMEOUT)).await;
+    let trouble = || producer.trouble().filter(Trouble::is_hopeless).map(|trouble| trouble.error());
+    let seen = match looked {
+        Ok(Ok(seen)) => seen,
+        Ok(Err(error)) => return Err(trouble().unwrap_or_else(|| no_answer(&error, producer.trouble()))),
+        Err(error) => return Err(unmade(&error)),
+    };
+    if let Some(topic) = topic {
+        let absent = Seen { topic: topic.clone(), code: None, partitions: 0, leaderless: Vec::new() };
+        judge_topic(seen.iter().find(|seen| seen.topic == topic).unwrap_or(&absent))?;
+    }
+    let waited = tokio::time::timeout(QUESTION_TIMEOUT, producer.wait_for_id()).await;
+    match (trouble(), waited) {
+        (Some(error), _) => Err(error),
+        (None, Ok(())) => Ok(()),
+        (None, Err(_)) => Err(Error {
+            disposition: Disposition::Retry { after: None },
+            code: "kafka_no_producer_id".into(),
+            words: format!("the brokers gave out no producer id within {} s", QUESTION_TIMEOUT.as_secs()),
+        }),
+    }
+}
+
+fn no_answer(error: &KafkaError, trouble: Option<Trouble>) -> Error {
+    let code = error.rdkafka_error_code().map_or("kafka_metadata".into(), name);
+    let last = trouble.map_or_else(String::new, |trouble| format!("; the client's last words: {}", trouble.words));
+    Error { disposition: Disposition::Retry { after: None }, code, words: format!("{error}{last}") }
+}
+
+/// A producer that cannot be made: a person has to mend something.
+fn unmade(error: &dyn std::error::Error) -> Error {
+    Error { disposition: Disposition::Pause, code: "kafka_client".into(), words: error.to_string() }
+}
+
+/// Lets go of a producer. Where nobody else holds it, it ends, which takes up to some seconds: in a thread for such things.
+async fn put_away(producer: Arc<Producer>) {
+    let _ended = tokio::task::spawn_blocking(move || drop(producer)).await;
+}
