@@ -1,7 +1,8 @@
-//! The one place for AWS credentials, region, endpoints and retry mode, and for what is to be allowed ([`permission`]).
-//! Floor 5.
+//! The one place for AWS credentials, region, endpoints and retry mode, for what is to be
+//! allowed ([`permission`]), and for signing requests that no SDK makes. Floor 5.
 
 pub mod permission;
+mod signing;
 
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_sdk_kinesis::config::SharedCredentialsProvider;
 use aws_smithy_http_client::tls;
+
+pub use signing::{Error as SigningError, Signer};
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -6,6 +6,7 @@ use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 
 use super::iam;
 use crate::config::NormalizeOptions;
+use crate::unit::Span;
 
 /// Reads AWS security records, makes OCSF of them, and delivers them to your SIEM without losing one.
 #[derive(Debug, Parser)]
@@ -222,7 +223,8 @@ pub enum Form {
 /// Destinations that can be prepared.
 #[derive(Debug, Subcommand)]
 pub enum Setup {
-    /// Install the index template that keeps free-form attributes from exploding the number of fields.
+    /// Install index templates, which keep free-form attributes from exploding the number of fields, and a lifecycle. Doing it
+    /// again is harmless; a lifecycle policy that is there already is left as it is.
     Elastic {
         /// The configuration file that names the sink.
         #[arg(short, long, value_name = "FILE")]
@@ -236,5 +238,11 @@ pub enum Setup {
         /// With `--dry-run`: print it for OpenSearch, which is otherwise seen by asking the server.
         #[arg(long, requires = "dry_run")]
         opensearch: bool,
+        /// With `--dry-run`: print it for the serverless offer, of Elastic or, with `--opensearch`, of AWS.
+        #[arg(long, requires = "dry_run")]
+        serverless: bool,
+        /// Delete data older than this, such as `365d`. Without it nothing is ever deleted.
+        #[arg(long, value_name = "TIME", value_parser = Span::parse)]
+        retention: Option<Span>,
     },
 }

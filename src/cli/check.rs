@@ -48,8 +48,10 @@ pub fn check(path: &Path, connect: bool, canary: bool) -> Result<u8, End> {
         }
         for (name, sink) in &pipeline.sinks {
             let asked = sink.sink.check().await;
-            let ready = || sink.sink.promise().map_or("ready".to_owned(), |promise| format!("ready: {promise}"));
-            let is_ready = say("sink", name, &asked.map(|()| ready()).map_err(|error| error.to_string()));
+            let is_ready = say("sink", name, &asked.map(|()| "ready".to_owned()).map_err(|error| error.to_string()));
+            if let Some(promise) = sink.sink.promise().filter(|_| is_ready) {
+                println!("sink {name}: {promise}");
+            }
             all_well &= is_ready;
             if canary && is_ready {
                 all_well &= release_canaries(name, &sink.sink).await;

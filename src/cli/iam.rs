@@ -30,11 +30,14 @@ pub fn iam(path: &Path, region: Option<&str>, account: Option<&str>) -> Result<u
 /// What all sources and sinks need. Each kind stands here by name, so that a new one cannot be forgotten.
 fn permissions(options: Options, home: &Home) -> Permissions {
     let SourceOptions { kinesis, file: _ } = options.source;
-    let SinkOptions { splunk_hec: _, elastic: _, kafka, firehose, sumo: _, http: _, s3, file: _, stdout: _ } =
+    let SinkOptions { splunk_hec: _, elastic, kafka, firehose, sumo: _, http: _, s3, file: _, stdout: _ } =
         options.sink;
     let mut all = Permissions::default();
     for (name, options) in &kinesis {
         all.extend(kinesis::permissions(name, options, home));
+    }
+    for options in elastic.values() {
+        all.extend(sink::elastic::permissions(options, home));
     }
     for options in kafka.values() {
         all.extend(sink::kafka::permissions(options, home));

@@ -21,6 +21,8 @@ use clap::Parser as _;
 
 use args::{Args, Command, Setup};
 
+use crate::sink::elastic::setup::Server;
+
 /// Something failed while running.
 const FAILED: u8 = 1;
 /// It went through, but not everything came out.
@@ -49,8 +51,15 @@ pub fn main() -> ExitCode {
         Command::Reset { source, config, to, dry_run, yes } => status::reset(&config, &source, &to, dry_run, yes),
         Command::Iam { config, region, account } => iam::iam(&config, region.as_deref(), account.as_deref()),
         Command::Replay(arguments) => replay::replay(&arguments),
-        Command::Setup(Setup::Elastic { config, sink, dry_run, opensearch }) => {
-            setup::elastic(&config, sink.as_deref(), dry_run, opensearch)
+        Command::Setup(Setup::Elastic { config, sink, dry_run, opensearch, serverless, retention }) => {
+            let server = match (opensearch, serverless) {
+                (false, false) => Server::Elasticsearch,
+                (false, true) => Server::ElasticServerless,
+                (true, false) => Server::OpenSearch,
+                (true, true) => Server::OpenSearchServerless,
+            };
+            let dry_run = dry_run.then_some(server);
+            setup::elastic(&config, setup::Wanted { sink: sink.as_deref(), dry_run, retention })
         }
     };
     match ended {

@@ -2,30 +2,52 @@
 
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{End, runtime};
 use crate::config;
-use crate::sink::elastic::setup::{self, Flavor, Template};
+use crate::sink::elastic::setup::{self, Done, Server, Step};
 use crate::sink::elastic::{Elastic, ElasticOptions};
+use crate::unit::Span;
 
-/// Installs the index template for the sink's data stream, or prints it.
-pub fn elastic(path: &Path, sink: Option<&str>, dry_run: bool, opensearch: bool) -> Result<u8, End> {
+/// What `setup elastic` is asked for, besides the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The sink's name.
+    pub sink: Option<&'a str>,
+    /// What is there, where nothing is to be installed; else it is asked.
+    pub dry_run: Option<Server>,
+    /// How long data is kept.
+    pub retention: Option<Span>,
+}
+
+/// Installs templates and lifecycle for the sink's data stream, or prints the requests that would do it.
+pub fn elastic(path: &Path, wanted: Wanted<'_>) -> Result<u8, End> {
     let options = config::options(path).map_err(End::usage)?;
-    let options = choose(options.sink.elastic.into_iter().collect(), sink)?;
-    if dry_run {
-        let flavor = if opensearch { Flavor::OpenSearch } else { Flavor::Elasticsearch };
-        println!("{:#}", printed(&setup::template(&options, flavor, flavor.unmapped())));
+    let options = choose(options.sink.elastic.into_iter().collect(), wanted.sink)?;
+    if let Some(server) = wanted.dry_run {
+        let steps = setup::steps(&options, server, wanted.retention).map_err(End::usage)?;
+        println!("{:#}", printed(&steps));
         return Ok(0);
     }
     let sink = Elastic::new(&options).map_err(End::usage)?;
     runtime()?.block_on(async {
-        let flavor = setup::flavor(&sink).await.map_err(End::failed)?;
-        let template = setup::template(&options, flavor, flavor.unmapped());
-        setup::install(&sink, &template).await.map_err(End::failed)?;
-        println!("installed {} and {} for {}", template.component_name, template.name, options.stream());
+        let server = setup::server(&sink).await.map_err(End::failed)?;
+        let steps = setup::steps(&options, server, wanted.retention).map_err(End::usage)?;
+        let done = setup::install(&sink, &steps).await.map_err(End::failed)?;
+        for (step, done) in steps.iter().zip(done) {
+            println!("{}: {}", step.request(), words(done));
+        }
         Ok(0)
     })
+}
+
+const fn words(done: Done) -> &'static str {
+    match done {
+        Done::Installed => "installed",
+        Done::Kept => "there already, left as it is",
+        Done::Unknown => "not known by this cluster, left out: roll its data streams over in another way",
+    }
 }
 
 fn choose(mut sinks: Vec<(String, ElasticOptions)>, name: Option<&str>) -> Result<ElasticOptions, End> {
@@ -39,9 +61,6 @@ fn choose(mut sinks: Vec<(String, ElasticOptions)>, name: Option<&str>) -> Resul
     }
 }
 
-fn printed(template: &Template) -> Value {
-    json!({
-        (format!("PUT /_component_template/{}", template.component_name)): template.component,
-        (format!("PUT /_index_template/{}", template.name)): template.index_template,
-    })
+fn printed(steps: &[Step]) -> Value {
+    Value::Object(steps.iter().map(|step| (step.request(), step.body.clone())).collect())
 }

@@ -128,6 +128,21 @@ impl Template {
         }
     }
 
+    /// The text with `field` in the place of each run of fields: with `*`, the pattern that all its texts match.
+    #[must_use]
+    pub fn pattern(&self, field: &str) -> String {
+        let (mut pattern, mut was_field) = (String::new(), false);
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => pattern.push_str(text),
+                Part::Field { .. } if was_field => {}
+                Part::Field { .. } => pattern.push_str(field),
+            }
+            was_field = matches!(part, Part::Field { .. });
+        }
+        pattern
+    }
+
     /// Appends the text for this event. `clean` makes of each character of a field what may stand there; the template's own
     /// text is left as it was written.
     pub fn push(&self, event: EventView<'_>, clean: impl Fn(char) -> char, out: &mut String) {
@@ -393,6 +408,16 @@ mod tests {
                 continue;
             }
             assert_eq!(text(template), expected, "{template}");
+        }
+    }
+
+    /// Guards that a pattern matches what the template may become.
+    #[test]
+    fn fields_become_one_wildcard() {
+        for (template, expected) in
+            [("main", "main"), ("a-{log_type}", "a-*"), ("a{region}{account}b{time:%Y}", "a*b*"), ("{region}", "*")]
+        {
+            assert_eq!(Template::parse(template).unwrap().pattern("*"), expected);
         }
     }
 

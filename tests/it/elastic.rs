@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use siemline::delivery::{Batch, Delivery, Disposition, Error, Sink as _, Verdict, Verdicts};
-use siemline::sink::elastic::setup::{self, Flavor, Unmapped};
+use siemline::sink::elastic::setup::{self, Done, Server};
 use siemline::sink::elastic::{Elastic, ElasticOptions};
+use siemline::unit::Span;
 use tokio::time::timeout;
 
-use crate::events::{batch, uid};
+use crate::events::{batch, block, uid};
 use crate::fakes::bulk::{API_KEY, API_KEY_CREATE_ONLY, API_KEY_READ_ONLY, FakeBulk};
 use crate::fakes::plan::{Fault, Plan};
 
@@ -44,7 +45,7 @@ async fn a_batch_is_created() {
         assert_eq!(received.len(), 100);
         let expected = json!({ "@timestamp": "2023-11-14T22:13:20.042Z", "class_uid": 2004, "n": 42 });
         assert_eq!(received[&uid(42)].document, expected);
-        let expected = "/logs-a.b-prod/_bulk?filter_path=errors%2Citems.*.status%2Citems.*.error%2Citems.*.failure_store&pipeline=geo+ip";
+        let expected = "/logs-a.b-prod/_bulk?filter_path=errors%2Citems.%2A.status%2Citems.%2A.error%2Citems.%2A.failure_store&pipeline=geo%20ip";
         assert_eq!(cluster.queries(), [expected]);
     }
 }
@@ -183,24 +184,189 @@ async fn check_proves_the_privilege() {
     assert_eq!(error.code, "create_doc");
     let error = sink_with(&cluster.url, "wrong-EXAMPLE", &json!({})).check().await.unwrap_err();
     assert_eq!((error.disposition, error.code.as_ref()), (Disposition::Pause, "security_exception"));
-    // Two questions of each key, and one of the key that is none.
-    assert_eq!((cluster.batches(), cluster.requests()), (0, 7));
+    // Three questions of each key that may create, two of the one that may not, and one of the key that is none.
+    assert_eq!((cluster.batches(), cluster.requests()), (0, 9));
 }
 
-/// Guards that setup puts both templates where they belong, and says so if it may not.
+/// Guards that `check` says what a name stands for where nothing can be written to it, and what to do.
 #[tokio::test]
-async fn setup_installs_the_templates() {
+async fn check_tells_what_is_wrong_with_a_name() {
+    let named = |index: &str| json!({ "index": index });
+    let resolved = |kind: &str, answer: Value| {
+        let mut all = json!({ "indices": [], "aliases": [], "data_streams": [] });
+        all[kind] = json!([answer]);
+        all
+    };
+    let alias = resolved("aliases", json!({ "name": "logs", "indices": ["a", "b"] }));
+    let of_alias = |more: Value| json!({ "a": { "aliases": { "logs": {} } }, "b": { "aliases": { "logs": more } } });
+    let nothing = json!({ "indices": [], "aliases": [], "data_streams": [] });
+    let default = "logs-siemline.ocsf-default";
+    let (resolve, simulate) =
+        (format!("GET /_resolve/index/{default}"), format!("POST /_index_template/_simulate_index/{default}"));
+    for (more, told, expected) in [
+        (
+            named("logs"),
+            vec![("GET /_resolve/index/logs", alias.clone()), ("GET /_alias/logs", of_alias(json!({})))],
+            "write_index",
+        ),
+        (
+            named("logs"),
+            vec![
+                ("GET /_resolve/index/logs", alias),
+                ("GET /_alias/logs", of_alias(json!({ "is_write_index": true }))),
+            ],
+            "",
+        ),
+        (json!({}), vec![(resolve.as_str(), nothing.clone()), (simulate.as_str(), json!({}))], "no_index_template"),
+        (json!({}), vec![(resolve.as_str(), nothing.clone()), (simulate.as_str(), json!({ "template": {} }))], ""),
+        (named("own"), vec![("GET /_resolve/index/own", nothing)], ""),
+        (json!({ "latest": "stream" }), vec![], "latest"),
+        (
+            json!({ "latest": "states" }),
+            vec![("GET /_resolve/index/states", resolved("indices", json!({ "name": "states" })))],
+            "",
+        ),
+    ] {
+        let cluster = FakeBulk::start(Plan::healthy()).await;
+        for (request, answer) in told {
+            cluster.tell(request, 200, answer);
+        }
+        let code = match sink_with(&cluster.url, API_KEY, &more).check().await {
+            Ok(()) => String::new(),
+            Err(error) => error.code.into_owned(),
+        };
+        assert_eq!(code, expected, "{more}");
+    }
+}
+
+/// Guards that setup puts everything where it belongs, that doing it again leaves the policy as it is, that a cluster without
+/// policies gets the rest, and that it is said if it may not.
+#[tokio::test]
+async fn setup_installs_templates_and_lifecycle() {
     let cluster = FakeBulk::start(Plan::healthy()).await;
     let elastic = sink(&cluster.url);
-    assert_eq!(setup::flavor(&elastic).await, Ok(Flavor::Elasticsearch));
-    let options = serde_json::from_value::<ElasticOptions>(json!({ "endpoint": cluster.url })).unwrap();
-    let template = setup::template(&options, Flavor::Elasticsearch, Unmapped::Searchable);
-    assert_eq!(setup::install(&elastic, &template).await, Ok(()));
-    let templates = cluster.templates();
-    assert_eq!(templates["/_component_template/siemline-ecs@mappings"], template.component);
-    assert_eq!(templates["/_index_template/siemline-logs-siemline.ecs-default"], template.index_template);
-    let error = setup::install(&sink_with(&cluster.url, API_KEY_CREATE_ONLY, &json!({})), &template).await.unwrap_err();
+    let options: ElasticOptions = serde_json::from_value(json!({ "endpoint": cluster.url })).unwrap();
+    assert_eq!(setup::server(&elastic).await, Ok(Server::Elasticsearch));
+    let steps = setup::steps(&options, Server::Elasticsearch, None).unwrap();
+    assert_eq!(setup::install(&elastic, &steps).await, Ok(vec![Done::Installed; 3]));
+    let installed = cluster.templates();
+    for step in &steps {
+        assert_eq!(installed[step.request().trim_start_matches("PUT ")], step.body);
+    }
+    let again = setup::steps(&options, Server::Elasticsearch, Some(Span::hours(1))).unwrap();
+    assert_eq!(setup::install(&elastic, &again).await, Ok(vec![Done::Kept, Done::Installed, Done::Installed]));
+    assert_eq!(cluster.templates(), installed);
+    let error = setup::install(&sink_with(&cluster.url, API_KEY_CREATE_ONLY, &json!({})), &steps).await.unwrap_err();
     assert_eq!(error.code, "security_exception");
+
+    for (version, expected) in [
+        (json!({ "distribution": "opensearch", "number": "3.1.0" }), Server::OpenSearch),
+        (json!({ "number": "8.11.0", "build_flavor": "serverless" }), Server::ElasticServerless),
+    ] {
+        cluster.tell("GET /", 200, json!({ "version": version }));
+        assert_eq!(setup::server(&elastic).await, Ok(expected));
+    }
+    // As OpenSearch 2.19 answers without the plugin.
+    let steps = setup::steps(&options, Server::OpenSearch, None).unwrap();
+    let request = steps[0].request().replace("PUT", "GET");
+    cluster.tell(&request, 400, json!({ "error": "no handler found for uri and method [GET]" }));
+    assert_eq!(setup::install(&elastic, &steps).await, Ok(vec![Done::Unknown, Done::Installed, Done::Installed]));
+}
+
+/// Guards that a node which is down costs one request, and that the others take over.
+#[tokio::test]
+async fn nodes_take_over_from_each_other() {
+    let (one, two) = (FakeBulk::start(Plan::healthy()).await, FakeBulk::start(Plan::script([Fault::Hang])).await);
+    let closed = FakeBulk::start(Plan::healthy()).await.url.clone();
+    let sink = sink_with(&closed, API_KEY, &json!({ "endpoints": [one.url, two.url] }));
+    assert_eq!(sink.check().await, Ok(()), "the next node is asked");
+    let all = batch(&sink, 3);
+    let mut failures = 0;
+    for _ in 0..6 {
+        match timeout(Duration::from_millis(500), sink.send(&all)).await {
+            // Given up: the node never answers.
+            Err(_) => failures += 1,
+            Ok(Err(error)) => panic!("the closed node rests since the check: {error}"),
+            Ok(Ok(_)) => {}
+        }
+    }
+    assert_eq!((failures, one.distinct(), two.distinct()), (1, 3, 3), "the one that hung rests too");
+    assert!(one.batches() == 5 && two.batches() == 1, "{} {}", one.batches(), two.batches());
+}
+
+/// Guards that a bearer token is sent as such, and that no message holds it.
+#[tokio::test]
+async fn bearer_tokens_are_sent() {
+    let cluster = FakeBulk::start(Plan::healthy()).await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("token");
+    std::fs::write(&path, "tokenEXAMPLE").unwrap();
+    let options = json!({ "endpoint": cluster.url, "bearer_token": { "file": path }, "format": "ocsf" });
+    let sink = Elastic::new(&serde_json::from_value(options).unwrap()).unwrap();
+    let error = failure(&sink, &batch(&sink, 1)).await;
+    // The fake takes keys only, and tells what it was shown.
+    assert_eq!(cluster.last_authorization(), "Bearer tokenEXAMPLE");
+    assert_eq!(error.disposition, Disposition::Pause);
+    assert!(!format!("{error} {sink:?}").contains("tokenEXAMPLE"), "{error} {sink:?}");
+}
+
+/// A batch of words on findings: the id, when it was modified, and the number of the word.
+fn words_on_findings(sink: &Elastic, words: &[(u64, u64, u32)]) -> Batch {
+    let mut batch = Batch::default();
+    for (finding, modified, number) in words {
+        let mut block = block(1);
+        block.ocsf = json!({ "class_uid": 2004, "n": number, "finding_info": {
+            "uid": format!("F-{finding}"), "modified_time": modified,
+        } })
+        .to_string()
+        .into_bytes();
+        block.rows[0].ocsf = 0..block.ocsf.len();
+        block.rows[0].id = u128::from(*number).to_be_bytes();
+        batch.push(|out| sink.encode(block.event(0).unwrap(), out));
+    }
+    batch
+}
+
+/// Guards the latest states: in whatever order, and however often, words on findings come over faults, the newest stands in
+/// the end, every word is in the stream once, and each index has the name that its event says.
+#[tokio::test]
+async fn the_newest_word_on_a_finding_stands() {
+    let seed = fastrand::u64(..);
+    let mut dice = fastrand::Rng::with_seed(seed);
+    let cluster = FakeBulk::start(Plan::dice(seed, 60, Fault::passing())).await;
+    let more = json!({ "index": "logs-{log_type}", "latest": "latest-{severity}" });
+    let sink = sink_with(&cluster.url, API_KEY, &more);
+    let mut words: Vec<(u64, u64, u32)> = (0..60).map(|n| (u64::from(n % 7), 1000 + u64::from(n), n)).collect();
+    dice.shuffle(&mut words);
+    for part in words.chunks(9) {
+        let all = words_on_findings(&sink, part);
+        let mut left: Vec<&[u8]> = all.frames().collect();
+        for _ in 0..200 {
+            let Ok(delivery) = sink.send(&Batch::of_frames(left.iter().copied())).await else { continue };
+            match delivery.verdicts {
+                Verdicts::AllAccepted => left.clear(),
+                Verdicts::Each(verdicts) => {
+                    assert_eq!(verdicts.len(), left.len(), "one verdict an entry, seed {seed}");
+                    let mut verdicts = verdicts.iter();
+                    left.retain(|_| matches!(verdicts.next(), Some(Verdict::Retry(_)) | None));
+                }
+            }
+            if left.is_empty() {
+                break;
+            }
+        }
+        assert!(left.is_empty(), "seed {seed}");
+    }
+    let received = cluster.received();
+    assert_eq!(received.len(), 60, "seed {seed}");
+    assert!(received.values().all(|arrival| arrival.index == "logs-aws.guardduty"), "seed {seed}");
+    let latest = cluster.latest();
+    let mut newest: Vec<u64> = latest.values().map(|(version, _, _)| *version).collect();
+    newest.sort_unstable();
+    assert_eq!(newest, [1053, 1054, 1055, 1056, 1057, 1058, 1059], "seed {seed}");
+    assert!(latest.values().all(|(version, index, document)| {
+        index == "latest-medium" && document["finding_info"]["modified_time"] == json!(version)
+    }));
 }
 
 /// Guards that whatever a seeded run of faults does, sending what has no verdict until it has one brings all events in once,

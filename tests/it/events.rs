@@ -6,6 +6,11 @@ use siemline::delivery::{Batch, Block, Ledger, Row, Sink};
 
 /// A block of so many events. Event `n` is `{"class_uid":2004,"n":n}` and has the id `n`, so that [`uid`] names it.
 pub fn block(events: u32) -> Block {
+    block_of(events, |n| format!(r#"{{"class_uid":2004,"n":{n}}}"#))
+}
+
+/// The same with other documents.
+pub fn block_of(events: u32, document: impl Fn(u32) -> String) -> Block {
     let mut block = Block {
         source: Arc::from("findings"),
         records: Vec::new(),
@@ -19,7 +24,7 @@ pub fn block(events: u32) -> Block {
     };
     for n in 0..events {
         let (ocsf, raw) = (block.ocsf.len(), block.raw.len());
-        block.ocsf.extend_from_slice(format!(r#"{{"class_uid":2004,"n":{n}}}"#).as_bytes());
+        block.ocsf.extend_from_slice(document(n).as_bytes());
         block.raw.extend_from_slice(format!("line {n}").as_bytes());
         block.rows.push(Row {
             record: 0,

@@ -11,6 +11,7 @@
 
 mod admin;
 mod cli;
+mod compliance;
 mod crash;
 mod elastic;
 mod events;

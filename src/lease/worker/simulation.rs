@@ -4,7 +4,7 @@
 //! What must hold: no checkpoint moves back, no record is left unread, no record of a child comes before all of its parents',
 //! no shard stands without a reader for longer than the failover time plus one renewal, nobody wakes without need, and in the
 //! end nobody has more than the share. A failure prints the seed; `SIEMLINE_SEED=<seed>` repeats it alone and tells what
-//! happens. `SIEMLINE_RUNS=<runs>` plays more of them.
+//! happens. `SIEMLINE_RUNS=<runs>` plays more of them, and `SIEMLINE_SEED=random` others than those that are played without.
 
 mod laws;
 mod network;
@@ -91,6 +91,8 @@ struct Being {
     readings: BTreeMap<String, Reading>,
     poll_at: Ms,
     idle: u32,
+    /// When it was polled last.
+    idle_at: Ms,
 }
 
 #[derive(Clone, Copy)]
@@ -192,6 +194,7 @@ impl Simulation {
             readings: BTreeMap::new(),
             poll_at: at,
             idle: 0,
+            idle_at: 0,
         });
         self.tally.without_asking += u64::from(is_kcl2);
         self.trouble_at(at, Event::Poll(number));
@@ -260,8 +263,10 @@ impl Simulation {
             return;
         }
         let at = being.global(being.worker.due(now)).max(self.now + 1);
-        // Clocks that run apart may wake it a moment too early.
-        being.idle = if is_idle && at <= self.now + 2 { being.idle + 1 } else { 0 };
+        // Clocks that run apart may wake it a moment too early, and several answers may come in one moment.
+        let is_later = being.idle_at < self.now;
+        being.idle = if is_idle && at <= self.now + 2 { being.idle + u32::from(is_later) } else { 0 };
+        being.idle_at = self.now;
         being.poll_at = at;
         if being.idle > IDLE_MAX {
             self.fail(&format!("worker {n} wakes again and again, and does nothing"));

@@ -4,10 +4,20 @@
 //! position and bytes a second sending of the same event is answered with 409, which counts as delivered. So a document
 //! stands there once, as long as both sendings meet the same backing index; a rollover between them breaks that.
 //!
+//! Where an index of latest states is kept, a finding is written there too, under an id and a version of its own: then both
+//! documents have to be there before the event counts as delivered, and an older state never takes the place of a newer one.
+//!
 //! The answer holds one verdict for each document, in the order of the request.
 
+mod address;
+mod authorization;
+mod check;
 mod fields;
+mod latest;
+mod mappings;
+mod names;
 mod options;
+mod permissions;
 mod request;
 mod response;
 pub mod setup;
@@ -15,5 +25,6 @@ mod sink;
 #[cfg(test)]
 mod tests;
 
-pub use options::ElasticOptions;
+pub use options::{AwsOptions, AwsService, ElasticOptions};
+pub use permissions::permissions;
 pub use sink::Elastic;

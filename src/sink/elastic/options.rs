@@ -14,17 +14,42 @@ use crate::unit::{Size, Span};
 #[serde(deny_unknown_fields)]
 pub struct ElasticOptions {
     /// Where the cluster listens, such as `https://es.example.com:9200`.
-    pub endpoint: String,
-    /// The data stream, index or alias that everything is written to. Default: by format, after Elastic's naming (type,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// More nodes of the same cluster, 64 at most with `endpoint`. Requests go to them in turn; a node that fails rests for 5s
+    /// to 1m, while the others take its requests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<String>,
+    /// The Cloud id of an Elastic Cloud deployment, in the place of `endpoint`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloud_id: Option<String>,
+    /// The data stream, index or alias that everything is written to. Fields of the event may stand in it, in braces:
+    /// `logs-siemline.ocsf-{account}`; it begins with a text then. Default: by format, after Elastic's naming (type,
     /// dataset, namespace): `logs-siemline.ecs-<namespace>`, `logs-siemline.ocsf-<namespace>`, `logs-siemline.cim-<namespace>`,
     /// for which `siemline setup elastic` installs an index template; for `raw` the data streams of Elastic's own AWS
     /// integration (`logs-aws.cloudtrail-<namespace>`), and `logs-siemline.raw-<namespace>` for log types it does not know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<String>,
+    /// How many different names `index` may become, and `latest` as well. What is one too many has `other` in the place of
+    /// all fields but the time.
+    #[serde(default = "indexes_max")]
+    pub indexes_max: usize,
+    /// An index, no data stream, that holds one document for each finding besides: its latest state. Fields may stand in it as
+    /// in `index`. The document's id is made of `finding_info.uid`, its version is `finding_info.modified_time`, or else the
+    /// event's time, and an older version never takes the place of a newer one. Events without `finding_info.uid` are not
+    /// written there. It needs the right to index, not only to create. Default: no such index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest: Option<String>,
+    /// Whether documents get an id made of their event, by which an event that is sent twice is stored once. `false` leaves
+    /// ids to the cluster, which time series collections of OpenSearch Serverless ask for: what is sent twice then stands
+    /// there twice.
+    #[serde(default = "document_ids")]
+    pub document_ids: bool,
     /// The namespace of data streams that are named by default.
     #[serde(default = "namespace")]
     pub namespace: String,
-    /// The API key, in the encoded form (base64 of id and key) in which Kibana and the API hand it out.
+    /// The API key, in the encoded form (base64 of id and key) in which Kibana and the API hand it out. Elastic Cloud
+    /// Serverless takes nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key: Option<SecretRef>,
     /// The user, for basic authentication. It needs `password`.
@@ -33,6 +58,13 @@ pub struct ElasticOptions {
     /// The user's password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<SecretRef>,
+    /// A token that is sent as `Authorization: Bearer`: a service account's, or one of an identity provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bearer_token: Option<SecretRef>,
+    /// Signs requests with AWS credentials (Signature Version 4), for Amazon OpenSearch Service and OpenSearch Serverless. The
+    /// credentials are those of the environment, the profile or the role of the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<AwsOptions>,
     /// The ingest pipeline. Default: the index's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pipeline: Option<String>,
@@ -53,6 +85,35 @@ pub struct ElasticOptions {
     pub lane: LaneOptions,
 }
 
+/// Whose credentials sign requests, and for which service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AwsOptions {
+    /// `es` for a domain of Amazon OpenSearch Service, `aoss` for a collection of OpenSearch Serverless. Default: what the
+    /// endpoint's name says, `es` where it says nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<AwsService>,
+    /// The region. Default: the one in the endpoint's name, else the environment's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// The role to assume, by its ARN: for a domain of another account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assume_role: Option<String>,
+    /// The external id that the role asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+}
+
+/// Which service of AWS a signature is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AwsService {
+    /// Amazon OpenSearch Service.
+    Es,
+    /// Amazon OpenSearch Serverless.
+    Aoss,
+}
+
 impl ElasticOptions {
     /// What its lane takes where the options say nothing.
     pub const LANE: LaneDefaults = LaneDefaults {
@@ -63,10 +124,8 @@ impl ElasticOptions {
         requests_in_flight_max: 4,
         request_timeout: Span::seconds(60),
     };
-}
 
-impl ElasticOptions {
-    /// Where documents are written that no other place is named for.
+    /// Where documents are written that no other place is named for, with fields in braces.
     #[must_use]
     pub fn stream(&self) -> String {
         self.index.clone().unwrap_or_else(|| format!("logs-siemline.{}-{}", self.format.name(), self.namespace))
@@ -76,6 +135,25 @@ impl ElasticOptions {
     pub(super) fn is_by_log_type(&self) -> bool {
         self.index.is_none() && self.format == Format::Raw
     }
+}
+
+impl AwsService {
+    /// The name that signatures carry.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Es => "es",
+            Self::Aoss => "aoss",
+        }
+    }
+}
+
+const fn indexes_max() -> usize {
+    256
+}
+
+const fn document_ids() -> bool {
+    true
 }
 
 fn namespace() -> String {

@@ -1,40 +1,65 @@
-//! Events to pairs of lines, an action and a document. Pure.
+//! Events to pairs of lines, an action and a document: one pair for the event, and one for the finding's latest state where
+//! that is kept. Pure.
 
 use std::io::Write as _;
 
 use jiff::Timestamp;
 
+use super::ElasticOptions;
+use super::latest::{State, state};
+use super::names::Names;
 use crate::delivery::EventView;
-use crate::sink::Format;
 use crate::sink::format::push_string;
+use crate::sink::{self, Format};
 
 /// The milliseconds of the years 1 to 9999, what Elasticsearch's strict date format can spell; jiff itself ends 26 hours
 /// earlier, so that every time zone has room.
 const SPELLABLE_MS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
 
 /// How events become documents.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Framing {
-    pub(super) format: Format,
-    /// The namespace of the integration's data streams, where events go to those.
-    pub(super) namespace: Option<String>,
+    format: Format,
+    /// Whether documents get ids of ours.
+    has_ids: bool,
+    pub(super) names: Names,
 }
 
 impl Framing {
+    /// The framing that these options say.
+    pub(super) fn new(options: &ElasticOptions) -> Result<Self, sink::Error> {
+        Ok(Self { format: options.format, has_ids: options.document_ids, names: Names::new(options)? })
+    }
+
     /// Appends one event: `{"create":{"_id":".."}}`, a line break, the document, a line break. The index stands in the URL,
-    /// or, where the log type has a data stream of its own, beside the id.
+    /// or, where it is not the same for all, beside the id. A finding's latest state follows as a second pair of lines.
     pub(super) fn push(&self, event: EventView<'_>, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"create\":{\"_id\":\"");
-        for byte in event.row.id {
-            let _written = write!(out, "{byte:02x}");
+        out.extend_from_slice(b"{\"create\":{");
+        if self.has_ids {
+            push_id(&event.row.id, out);
+            out.push(b',');
         }
-        out.push(b'"');
-        let dataset = event.names().and_then(|names| names.dataset.as_deref());
-        if let (Some(namespace), Some(dataset)) = (&self.namespace, dataset) {
-            out.extend_from_slice(b",\"_index\":");
-            push_string(format!("logs-{dataset}-{namespace}").as_bytes(), out);
+        if !self.names.push_stream(event, out) && out.last() == Some(&b',') {
+            out.pop();
         }
         out.extend_from_slice(b"}}\n");
+        let start = out.len();
+        self.push_document(event, out);
+        out.push(b'\n');
+        let end = out.len();
+        let state = if self.names.has_latest() { state(event) } else { None };
+        if let Some(State { id, version }) = state {
+            out.extend_from_slice(b"{\"index\":{");
+            push_id(&id, out);
+            out.push(b',');
+            self.names.push_latest(event, out);
+            // An older version is answered with 409; the same one, sent again, takes its own place.
+            let _written = writeln!(out, ",\"version\":{version},\"version_type\":\"external_gte\"}}}}");
+            out.extend_from_within(start..end);
+        }
+    }
+
+    fn push_document(&self, event: EventView<'_>, out: &mut Vec<u8>) {
         match (self.format, self.format.document(event)) {
             // It has its time.
             (Format::Ecs, Some(document)) => out.extend_from_slice(document),
@@ -51,8 +76,20 @@ impl Framing {
                 out.extend_from_slice(b"}}");
             }
         }
-        out.push(b'\n');
     }
+
+    /// How many documents a frame has: one, or with a finding's latest state two. A document and an action are a line each.
+    pub(super) fn documents(&self, frame: &[u8]) -> usize {
+        if self.names.has_latest() { memchr::memchr_iter(b'\n', frame).count() / 2 } else { 1 }
+    }
+}
+
+fn push_id(id: &[u8; 16], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\"_id\":\"");
+    for byte in id {
+        let _written = write!(out, "{byte:02x}");
+    }
+    out.push(b'"');
 }
 
 /// Appends what follows the first brace of an object that is already in one line, so that it goes on the object begun.

@@ -16,7 +16,7 @@ struct Reply<'a> {
     items: Option<Vec<Line<'a>>>,
 }
 
-/// One line of the answer. Only `create` is sent; an `index` would be an ingest pipeline's doing.
+/// One line of the answer: `create` of an event, `index` of a finding's latest state, or an ingest pipeline's doing.
 #[derive(Deserialize)]
 struct Line<'a> {
     #[serde(borrow, alias = "index")]
@@ -28,6 +28,18 @@ struct Outcome<'a> {
     status: u16,
     #[serde(borrow, default)]
     error: Option<Cause<'a>>,
+    /// `used` where the document went to the data stream's failure store; Elasticsearch alone has one.
+    #[serde(borrow, default)]
+    failure_store: Option<Cow<'a, str>>,
+}
+
+/// What a batch came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Judged {
+    /// The verdicts.
+    pub(super) delivery: Delivery,
+    /// How many documents the cluster could not map and put into a failure store. It has them.
+    pub(super) failure_stored: usize,
 }
 
 #[derive(Default, Deserialize)]
@@ -47,14 +59,14 @@ struct Failure<'a> {
     error: Cause<'a>,
 }
 
-/// The verdicts on a batch of so many entries.
+/// The verdicts on a batch whose entries have so many documents each. An entry is delivered when all of its documents are.
 ///
 /// # Errors
 ///
 /// Where the cluster answered for the request as a whole, or where its answer cannot be matched with the entries.
-pub(super) fn judge(answer: &Answer, entries: usize) -> Result<Delivery, Error> {
+pub(super) fn judge(answer: &Answer, documents: &[usize]) -> Result<Judged, Error> {
     match answer.status {
-        200 => judge_items(answer, entries),
+        200 => judge_items(answer, documents),
         413 => Err(said(answer, Disposition::Split, "larger than the cluster takes")),
         400 => Err(judge_bad_request(answer)),
         status => Err(judge_status(answer, status)),
@@ -73,24 +85,48 @@ pub(super) fn judge_status(answer: &Answer, status: u16) -> Error {
     }
 }
 
-fn judge_items(answer: &Answer, entries: usize) -> Result<Delivery, Error> {
+fn judge_items(answer: &Answer, documents: &[usize]) -> Result<Judged, Error> {
     let Ok(reply) = serde_json::from_slice::<Reply<'_>>(&answer.body) else {
-        return Err(unreadable(answer, entries));
+        return Err(unreadable(answer, documents.len()));
     };
     let items = reply.items.unwrap_or_default();
+    let expected: usize = documents.iter().sum();
     // The items are matched by their order, so a list of another length tells nothing about any of them. What was stored
     // is answered with 409 the next time.
-    if items.len() != entries {
-        let words = format!("the answer has {} items for {entries} entries", items.len());
+    if items.len() != expected {
+        let words = format!("the answer has {} items for {expected} documents", items.len());
         return Err(answer.error(answer.retry(), "items_missing", words));
     }
-    let mut verdicts = Vec::with_capacity(entries);
-    for item in &items {
-        verdicts.push(judge_item(answer, &item.create)?);
+    let mut verdicts = Vec::with_capacity(documents.len());
+    let mut items = items.iter();
+    let mut failure_stored = 0;
+    for count in documents {
+        let mut verdict = None;
+        for Line { create: outcome } in items.by_ref().take(*count) {
+            failure_stored += usize::from(outcome.is_in_failure_store());
+            let next = judge_item(answer, outcome)?;
+            verdict = Some(match verdict {
+                Some(verdict) => worse(verdict, next),
+                None => next,
+            });
+        }
+        // An entry has a document at least.
+        verdicts.extend(verdict);
     }
     let all_accepted = verdicts.iter().all(|verdict| *verdict == Verdict::Accepted);
     let verdicts = if all_accepted { Verdicts::AllAccepted } else { Verdicts::Each(verdicts) };
-    Ok(Delivery { verdicts, slow_down: None })
+    Ok(Judged { delivery: Delivery { verdicts, slow_down: None }, failure_stored })
+}
+
+/// The verdict on an entry with two documents: the event's, unless the other one says worse. That the index of latest states
+/// has a newer one is no duplicate of the event.
+fn worse(event: Verdict, latest: Verdict) -> Verdict {
+    let rank = |verdict: &Verdict| match verdict {
+        Verdict::Accepted | Verdict::Duplicate => 0,
+        Verdict::Retry(_) => 1,
+        Verdict::Refused(_) => 2,
+    };
+    if rank(&latest) > rank(&event) { latest } else { event }
 }
 
 /// One document. An error that the document is not to blame for (credentials, a missing index) stops the lane: what the
@@ -105,17 +141,18 @@ fn judge_item(answer: &Answer, outcome: &Outcome<'_>) -> Result<Verdict, Error> 
         409 => Verdict::Duplicate,
         408 | 429 | 500..=599 => Verdict::retry(code, cause.in_words()),
         401 | 403 => return Err(answer.error(Disposition::Pause, code, cause.in_words())),
-        _ if cause.is_of_the_settings() => {
-            let words = format!("{}: check `index` and `pipeline`", cause.in_words());
-            return Err(answer.error(Disposition::Pause, code, words));
-        }
-        _ => Verdict::refused(code, cause.in_words()),
+        _ => match cause.remedy() {
+            Some(remedy) => {
+                return Err(answer.error(Disposition::Pause, code, format!("{}: {remedy}", cause.in_words())));
+            }
+            None => Verdict::refused(code, cause.in_words()),
+        },
     })
 }
 
 /// The body as a whole was refused. Only the cluster itself can say that an entry is at fault; a gateway's 400 (plain HTTP
 /// spoken to a TLS port) is about the endpoint.
-fn judge_bad_request(answer: &Answer) -> Error {
+pub(super) fn judge_bad_request(answer: &Answer) -> Error {
     match serde_json::from_slice::<Failure<'_>>(&answer.body) {
         Ok(_) => said(answer, Disposition::Refuse, "refused"),
         Err(_) => judge_status(answer, answer.status),
@@ -152,16 +189,37 @@ fn words_of_kind(cause: &Cause<'_>) -> String {
     words(cause.kind.as_bytes())
 }
 
+impl Outcome<'_> {
+    fn is_in_failure_store(&self) -> bool {
+        matches!(self.status, 200..=299) && self.failure_store.as_deref() == Some("used")
+    }
+}
+
+/// How reasons begin that have no type of their own, and what to do (the words are those of OpenSearch 2.19, measured, and of
+/// Elasticsearch's source).
+const REMEDIES: [(&str, &str); 4] = [
+    ("pipeline with id [", "check `pipeline`"),
+    ("no write index is defined for alias [", "give the alias a write index, or name another `index`"),
+    (
+        "only write ops with an op_type of create",
+        "`latest` names a data stream: name an index, or no place that exists yet",
+    ),
+    ("Document ID is not supported", "this collection makes its own ids: set `document_ids = false`"),
+];
+
 impl Cause<'_> {
-    /// Says whether every document would be refused so: the index or the pipeline is named wrongly. A missing pipeline has
-    /// no type of its own (measured on OpenSearch 2.19).
-    fn is_of_the_settings(&self) -> bool {
+    /// What to do where every document would be refused so: the index or the pipeline is named wrongly, say.
+    fn remedy(&self) -> Option<&'static str> {
         match &*self.kind {
-            "index_not_found_exception" | "invalid_index_name_exception" => true,
+            "index_not_found_exception" | "invalid_index_name_exception" => Some("check `index` and `latest`"),
+            "index_closed_exception" => Some("open the index, or name another"),
+            // No index can be opened any more: the cluster has as many shards as it may.
+            "validation_exception" => Some("give the cluster room for the index, or lower `indexes_max`"),
             "illegal_argument_exception" => {
-                self.reason.as_deref().is_some_and(|reason| reason.starts_with("pipeline with id ["))
+                let reason = self.reason.as_deref()?;
+                REMEDIES.iter().find(|(begin, _)| reason.starts_with(begin)).map(|(_, remedy)| *remedy)
             }
-            _ => false,
+            _ => None,
         }
     }
 

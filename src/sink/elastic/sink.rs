@@ -1,79 +1,150 @@
 //! The I/O of an Elasticsearch or OpenSearch sink.
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use super::ElasticOptions;
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use serde_json::Value;
+
+use super::address::{below, query, urls};
+use super::authorization::{Authorization, service};
+use super::check::check;
+use super::options::{AwsService, ElasticOptions};
 use super::request::Framing;
-use super::response::{FILTER_PATH, judge, judge_status};
+use super::response::{FILTER_PATH, Judged, judge};
 use crate::delivery::{Batch, Delivery, Disposition, Error, EventView, Sink};
-use crate::http::{self, Answer, Client, Compressor, HeaderValue, Method, RequestBuilder, Url};
+use crate::http::{Answer, Client, Compressor, Endpoints, Method, RequestBuilder, Turn, Url};
+use crate::metric::Counter;
 use crate::sink;
+
+/// How often the log tells of failure stores, at most.
+const TELL_EVERY: Duration = Duration::from_mins(1);
 
 /// An Elasticsearch or OpenSearch cluster.
 #[derive(Debug)]
 pub struct Elastic {
     client: Client,
-    endpoint: Url,
-    bulk: Url,
-    index: String,
-    authorization: Option<HeaderValue>,
+    endpoints: Endpoints,
+    /// The query of a batch.
+    query: String,
+    authorization: Authorization,
     compressor: Compressor,
-    framing: Framing,
-}
-
-#[derive(Deserialize)]
-struct Privileges {
-    has_all_requested: bool,
+    pub(super) framing: Framing,
+    /// Whether the index is one that `siemline setup elastic` makes a template for.
+    pub(super) is_named_by_default: bool,
+    /// Whether this is OpenSearch Serverless, which has few of the usual paths.
+    pub(super) is_aoss: bool,
+    failure_stored: Counter,
+    told: Mutex<Option<Instant>>,
 }
 
 impl Elastic {
-    /// A sink after these options. Reads the secrets and the CA file; connects to nothing.
+    /// A sink after these options. Reads the secrets and the client's files; connects to nothing.
     pub fn new(options: &ElasticOptions) -> Result<Self, sink::Error> {
-        let endpoint = http::endpoint(&options.endpoint)?;
-        if options.index.as_ref().is_some_and(String::is_empty) || options.namespace.is_empty() {
-            return Err(sink::Error::Option {
-                option: if options.namespace.is_empty() { "namespace" } else { "index" },
-                words: "it is empty: name one, or leave it out".into(),
-            });
-        }
-        let index = options.stream();
-        let mut bulk = below(&endpoint, &[&index, "_bulk"]);
-        bulk.query_pairs_mut().append_pair("filter_path", FILTER_PATH);
-        if let Some(pipeline) = &options.pipeline {
-            bulk.query_pairs_mut().append_pair("pipeline", pipeline);
-        }
+        let urls = urls(options)?;
+        let mut pairs = vec![("filter_path", FILTER_PATH)];
+        pairs.extend(options.pipeline.iter().map(|pipeline| ("pipeline", pipeline.as_str())));
+        let is_aoss = options.aws.as_ref().is_some_and(|aws| service(aws, urls.first()) == AwsService::Aoss);
         Ok(Self {
             client: Client::new(&options.http)?,
-            bulk,
-            endpoint,
-            index,
-            authorization: authorization(options)?,
+            query: query(&pairs),
+            authorization: Authorization::new(options, &urls)?,
+            endpoints: Endpoints::new(urls)?,
             compressor: Compressor::gzip(options.compression_level),
-            framing: Framing {
-                format: options.format,
-                namespace: options.is_by_log_type().then(|| options.namespace.clone()),
-            },
+            framing: Framing::new(options)?,
+            is_named_by_default: options.index.is_none(),
+            is_aoss,
+            failure_stored: Counter::default(),
+            told: Mutex::default(),
         })
     }
 
-    /// Asks the cluster at a path below the endpoint. Used by `check` and by [`setup`](super::setup).
-    pub(super) async fn ask(&self, method: Method, path: &[&str], body: Option<&Value>) -> Result<Answer, Error> {
-        let mut request = self.client.question(method, &below(&self.endpoint, path));
-        if let Some(body) = body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
-        }
-        self.client.answer(self.authorized(request)).await
+    /// How many documents the cluster could not map and put into a failure store. They count as delivered.
+    pub fn failure_stored(&self) -> u64 {
+        self.failure_stored.get()
     }
 
-    fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
-        match &self.authorization {
-            Some(authorization) => request.header(AUTHORIZATION, authorization.clone()),
-            None => request,
+    /// Asks the cluster at a path below the endpoint; the next node where one is not there. Used by `check` and by
+    /// [`setup`](super::setup).
+    pub(super) async fn ask(&self, method: Method, path: &[&str], body: Option<&Value>) -> Result<Answer, Error> {
+        let mut nodes_left = self.endpoints.urls().len();
+        loop {
+            let turn = self.turn()?;
+            let url = below(turn.url, path.iter().copied());
+            let body = body.map(Value::to_string).unwrap_or_default();
+            let mut request = self.client.question(method.clone(), &url);
+            if !body.is_empty() {
+                request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
+            }
+            let request = self.authorization.authorize(request, &method, &url, body.as_bytes()).await?;
+            let answer = self.asked(turn, request).await;
+            nodes_left = nodes_left.saturating_sub(1);
+            if answer.is_ok() || nodes_left == 0 {
+                return answer;
+            }
         }
+    }
+
+    fn turn(&self) -> Result<Turn<'_>, Error> {
+        self.endpoints.turn(Instant::now()).ok_or_else(|| Error {
+            disposition: Disposition::Pause,
+            code: "endpoint".into(),
+            words: "no endpoint is configured".into(),
+        })
+    }
+
+    /// Sends a request to a node, and takes note of how the node did.
+    async fn asked(&self, turn: Turn<'_>, request: RequestBuilder) -> Result<Answer, Error> {
+        let mut under_way = UnderWay { endpoints: &self.endpoints, number: turn.number, is_over: false };
+        let answer = self.client.answer(request).await;
+        under_way.is_over = true;
+        self.endpoints.note(turn.number, &answer, Instant::now());
+        answer
+    }
+
+    /// The URL of a batch at a node.
+    fn bulk(&self, node: &Url) -> Url {
+        let mut url = below(node, self.framing.names.fixed().into_iter().chain(["_bulk"]));
+        url.set_query(Some(&self.query));
+        url
+    }
+
+    /// Counts what went to a failure store, and tells the log of it once a minute at most.
+    fn note_failure_stored(&self, documents: usize, now: Instant) {
+        if documents == 0 {
+            return;
+        }
+        self.failure_stored.add_count(documents);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_some_and(|at| now.saturating_duration_since(at) < TELL_EVERY) {
+            return;
+        }
+        *told = Some(now);
+        drop(told);
+        let index = self.framing.names.pattern();
+        tracing::warn!(
+            index,
+            documents = self.failure_stored(),
+            "documents could not be mapped and are in the failure store"
+        );
+    }
+}
+
+/// A request to a node. One that is given up in the middle, because it took too long, is the node's failure.
+struct UnderWay<'a> {
+    endpoints: &'a Endpoints,
+    number: usize,
+    is_over: bool,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        let words = "given up before it was answered".to_owned();
+        let error = Error { disposition: Disposition::Retry { after: None }, code: "timeout".into(), words };
+        self.endpoints.note(self.number, &Err(error), Instant::now());
     }
 }
 
@@ -83,73 +154,22 @@ impl Sink for Elastic {
     }
 
     async fn send(&self, batch: &Batch) -> Result<Delivery, Error> {
+        let documents: Vec<usize> = batch.frames().map(|frame| self.framing.documents(frame)).collect();
         let body = self.compressor.body(batch.body());
-        let mut request = self.authorized(self.client.post(&self.bulk)).header(CONTENT_TYPE, "application/x-ndjson");
+        let turn = self.turn()?;
+        let url = self.bulk(turn.url);
+        let mut request = self.client.post(&url).header(CONTENT_TYPE, "application/x-ndjson");
         if let Some(encoding) = body.encoding {
             request = request.header(CONTENT_ENCODING, encoding);
         }
-        let answer = self.client.answer(request.body(body.bytes)).await?;
-        judge(&answer, batch.len())
+        let request = self.authorization.authorize(request, &Method::POST, &url, &body.bytes).await?;
+        let answer = self.asked(turn, request.body(body.bytes)).await?;
+        let Judged { delivery, failure_stored } = judge(&answer, &documents)?;
+        self.note_failure_stored(failure_stored, Instant::now());
+        Ok(delivery)
     }
 
     async fn check(&self) -> Result<(), Error> {
-        let root = self.ask(Method::GET, &[], None).await?;
-        // A key that may do nothing but create documents is answered 403 here, and is a good key all the same.
-        if !matches!(root.status, 200 | 403) {
-            return Err(judge_status(&root, root.status));
-        }
-        let mut names = vec![self.index.clone()];
-        names.extend(self.framing.namespace.iter().map(|namespace| format!("logs-aws.*-{namespace}")));
-        let question = json!({ "index": [{ "names": names, "privileges": ["create_doc"] }] });
-        let answer = self.ask(Method::POST, &["_security", "user", "_has_privileges"], Some(&question)).await?;
-        match serde_json::from_slice::<Privileges>(&answer.body) {
-            Ok(Privileges { has_all_requested: true }) if answer.status == 200 => Ok(()),
-            Ok(Privileges { has_all_requested: false }) if answer.status == 200 => Err(Error {
-                disposition: Disposition::Pause,
-                code: "create_doc".into(),
-                words: format!(
-                    "these credentials may not create documents in `{}`: grant `create_doc`",
-                    names.join("`, `")
-                ),
-            }),
-            // OpenSearch, and Elasticsearch without security, do not know the question. What the root said stands.
-            _ if answer.is_passing() || answer.status == 401 => Err(judge_status(&answer, answer.status)),
-            _ if root.status == 403 => Err(judge_status(&root, root.status)),
-            _ => Ok(()),
-        }
+        check(self).await
     }
-}
-
-fn authorization(options: &ElasticOptions) -> Result<Option<HeaderValue>, sink::Error> {
-    let secret = |option, error| sink::Error::Secret { option, error };
-    let (option, text) = match (&options.api_key, &options.username, &options.password) {
-        (None, None, None) => return Ok(None),
-        (Some(key), None, None) => {
-            let key = key.resolve().map_err(|error| secret("api_key", error))?;
-            ("api_key", format!("ApiKey {}", key.expose()))
-        }
-        (None, Some(user), Some(password)) => {
-            let password = password.resolve().map_err(|error| secret("password", error))?;
-            ("password", format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{}", password.expose()))))
-        }
-        (Some(_), _, _) => {
-            let words = "write either `api_key`, or `username` and `password`".to_owned();
-            return Err(sink::Error::Option { option: "api_key", words });
-        }
-        (None, _, _) => {
-            let words = "`username` and `password` belong together: one of them is missing".to_owned();
-            return Err(sink::Error::Option { option: "password", words });
-        }
-    };
-    let mut value = HeaderValue::try_from(text).map_err(|_| http::Error::Header(option))?;
-    value.set_sensitive(true);
-    Ok(Some(value))
-}
-
-fn below(endpoint: &Url, path: &[&str]) -> Url {
-    let mut url = endpoint.clone();
-    if let Ok(mut segments) = url.path_segments_mut() {
-        segments.pop_if_empty().extend(path);
-    }
-    url
 }

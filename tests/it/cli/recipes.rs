@@ -46,8 +46,12 @@ fn every_recipe_passes_the_check() {
     for known in [
         "axiom",
         "datadog",
+        "elastic_cloud",
+        "elasticsearch",
         "google_secops",
         "http",
+        "opensearch_serverless",
+        "opensearch_service",
         "panther",
         "s3_archive",
         "splunk_cloud",

@@ -37,6 +37,8 @@ pub struct Asked {
     pub headers: HeaderMap,
     /// The body after its compression was undone.
     pub body: Vec<u8>,
+    /// The body as it came, compressed.
+    pub wire: Bytes,
     /// The size of the body on the wire.
     pub wire_bytes: usize,
     /// Whether it came over HTTP/2.
@@ -234,6 +236,7 @@ async fn serve<A: Fn(Asked) -> Reply>(answer: Arc<A>, request: Request<Incoming>
                     headers: head.headers,
                     body: plain,
                     wire_bytes: body.len(),
+                    wire: body,
                     is_http2: head.version == Version::HTTP_2,
                 }),
                 Err(_) => Reply::new(400, "not compressed as it says"),

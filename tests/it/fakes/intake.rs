@@ -52,6 +52,11 @@ impl FakeIntake {
         Self { check_url: format!("{url}/whoami"), url: format!("{url}/ingest?kind=aws"), state, _server: server }
     }
 
+    /// How often each event is stored, by [`uid`].
+    pub fn received(&self) -> BTreeMap<String, u32> {
+        self.state.lock().unwrap().arrivals.clone()
+    }
+
     /// How many events are stored, each once.
     pub fn distinct(&self) -> usize {
         self.state.lock().unwrap().arrivals.len()

@@ -8,6 +8,7 @@ pub mod event_stream;
 pub mod expression;
 pub mod fan_out;
 pub mod firehose;
+pub mod gate;
 pub mod hec;
 pub mod http;
 pub mod intake;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -86,6 +87,7 @@ pub struct Plan {
     dice: fastrand::Rng,
     percent: u32,
     faults: Vec<Fault>,
+    met: Arc<AtomicUsize>,
     /// Which events are refused for good.
     pub refuses: Refuses,
     /// The largest body, decompressed. Larger ones are answered with 413.
@@ -105,6 +107,7 @@ impl Plan {
             dice: fastrand::Rng::with_seed(0),
             percent: 0,
             faults: Vec::new(),
+            met: Arc::default(),
             refuses: Arc::new(|_| false),
             body_bytes_max: usize::MAX,
         }
@@ -131,12 +134,18 @@ impl Plan {
     /// What the next request meets.
     pub fn next(&mut self) -> Option<Fault> {
         if let Some(fault) = self.script.pop_front() {
+            self.met.fetch_add(1, Ordering::Relaxed);
             return Some(fault);
         }
         if self.faults.is_empty() || self.dice.u32(0..100) >= self.percent {
             return None;
         }
         Some(self.faults[self.dice.usize(0..self.faults.len())].clone())
+    }
+
+    /// How many faults of the script have landed so far, also once the plan is a fake's.
+    pub fn met(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.met)
     }
 
     /// Heads or tails.

@@ -63,7 +63,7 @@ async fn delivered_means_indexed() {
 #[tokio::test]
 async fn a_lost_acknowledgement_is_no_delivery() {
     let hec = at(Site { polls_in_vain: 0, ..Site::default() }, Plan::script([Fault::CutMidway])).await;
-    let sink = sink(&hec, "1s");
+    let sink = sink(&hec, "2s");
     let batch = batch(&sink, 10);
     let error = sink.send(&batch).await.unwrap_err();
     assert_eq!(verdict_on(&error), (RETRY, "not_acknowledged"), "{error}");
@@ -78,7 +78,7 @@ async fn a_lost_acknowledgement_is_no_delivery() {
 async fn questions_that_fail_deliver_nothing() {
     let reject = |status, body: &str| Fault::Reject { status, body: body.to_owned(), retry_after_s: None };
     let disabled = r#"{"text":"ACK is disabled","code":14}"#;
-    for (fault, expected) in [
+    let cases = [
         (reject(404, ""), (Disposition::Pause, "http_404")),
         (reject(400, disabled), (Disposition::Pause, "hec_14")),
         (reject(200, "{}"), (RETRY, "http_200")),
@@ -87,13 +87,15 @@ async fn questions_that_fail_deliver_nothing() {
         (Fault::throttled(None), (RETRY, "http_429")),
         (Fault::garbage(), (RETRY, "http_502")),
         (Fault::CutBefore, (RETRY, "cut")),
-    ] {
+    ];
+    let asked = cases.into_iter().map(|(fault, expected)| async move {
         let hec = at(Site::default(), Plan::dice(1, 100, vec![fault.clone()])).await;
-        let sink = sink(&hec, "300ms");
+        let sink = sink(&hec, "2s");
         let error = sink.send(&batch(&sink, 2)).await.unwrap_err();
         assert_eq!(verdict_on(&error), expected, "{fault:?}: {error}");
-        assert!(error.words.contains("not acknowledged within 300ms"), "{error}");
-    }
+        assert!(error.words.contains("not acknowledged within 2s"), "{error}");
+    });
+    join_all(asked).await;
 }
 
 /// Guards that questions which fail for a while cost time and nothing else.
@@ -154,7 +156,7 @@ async fn a_balancer_without_affinity_delivers_nothing() {
 async fn a_restart_of_the_indexer_is_noticed() {
     let hec = at(Site { polls_in_vain: 0, ..Site::default() }, Plan::healthy()).await;
     // Longer than the second batch takes to be answered.
-    let sink = sink_of(&hec, &json!({ "acknowledgement_interval": "3s" }));
+    let sink = sink_of(&hec, &json!({ "acknowledgement_interval": "5s" }));
     let batch = batch(&sink, 1);
     let second = async {
         while hec.batches() == 0 {

@@ -1,12 +1,14 @@
 //! Guards the lines of a `_bulk` request, and the meaning of every status in its answer.
 
+mod places;
+mod templates;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::request::Framing;
-use super::response::judge;
-use super::setup::{Flavor, Unmapped, template};
+use super::response::{self, Judged};
 use super::{Elastic, ElasticOptions};
 use crate::delivery::{Delivery, Disposition, Error, Verdict, Verdicts};
 use crate::http::Answer;
@@ -18,7 +20,7 @@ fn document(format: Format, ocsf: &str, raw: &[u8], time_ms: i64) -> String {
     let mut block = sample::block(ocsf, raw);
     block.rows[0].time_ms = time_ms;
     let mut out = Vec::new();
-    Framing { format, namespace: None }.push(block.event(0).unwrap(), &mut out);
+    framing(&json!({ "format": format.name(), "index": "logs-a" })).push(block.event(0).unwrap(), &mut out);
     let out = String::from_utf8(out).unwrap();
     let lines: Vec<&str> = out.split('\n').collect();
     assert_eq!((lines.len(), lines[0], lines[2]), (3, ACTION, ""), "{out}");
@@ -68,7 +70,7 @@ fn projected_documents_are_what_was_written() {
 #[test]
 fn raw_events_go_to_the_data_streams_of_the_integration() {
     let mut block = sample::block("{}", b"x");
-    let framing = Framing { format: Format::Raw, namespace: Some("prod".into()) };
+    let framing = framing(&json!({ "format": "raw", "namespace": "prod" }));
     for (log_type, expected) in
         [("aws.guardduty", json!("logs-aws.findings-prod")), ("aws.unknown", Value::Null), ("base", Value::Null)]
     {
@@ -99,6 +101,15 @@ fn options(more: &Value) -> ElasticOptions {
         options[key] = value.clone();
     }
     serde_json::from_value(options).unwrap()
+}
+
+fn framing(more: &Value) -> Framing {
+    Framing::new(&options(more)).unwrap()
+}
+
+/// The verdicts on entries of one document each.
+fn judge(answer: &Answer, entries: usize) -> Result<Delivery, Error> {
+    response::judge(answer, &vec![1; entries]).map(|judged| judged.delivery)
 }
 
 fn items(items: &Value) -> Answer {
@@ -260,6 +271,9 @@ fn credentials_are_one_kind() {
     };
     let secret = r#"{"env":"SIEMLINE_TEST_NOT_SET"}"#;
     assert!(refused(&format!(r#","api_key":{secret},"username":"u""#)).contains("either `api_key`"));
+    assert!(refused(&format!(r#","bearer_token":{secret},"aws":{{}}"#)).contains("either `api_key`"));
+    assert!(refused(&format!(r#","bearer_token":{secret}"#)).contains("bearer_token: "));
+    assert!(refused(r#","aws":{"external_id":"x"}"#).contains("aws.assume_role"));
     assert!(refused(r#","username":"u""#).contains("belong together"));
     assert!(refused(&format!(r#","password":{secret}"#)).contains("belong together"));
     assert!(refused(&format!(r#","api_key":{secret}"#)).contains("SIEMLINE_TEST_NOT_SET"));
@@ -267,71 +281,75 @@ fn credentials_are_one_kind() {
     assert!(refused(r#","namespace":"""#).contains("namespace: it is empty"));
 }
 
-/// Guards what the template is for: the free-form corners are no fields, and each flavor gets types that it knows.
-#[test]
-fn the_template_keeps_free_form_data_from_becoming_fields() {
-    let object = json!({ "type": "object", "enabled": false });
-    let flattened = json!({ "type": "flattened", "ignore_above": 1024, "depth_limit": 100 });
-    let flat_object = json!({ "type": "flat_object" });
-    for (flavor, unmapped, expected, unknown) in [
-        (Flavor::Elasticsearch, Flavor::Elasticsearch.unmapped(), &flattened, "flat_object"),
-        (Flavor::Elasticsearch, Unmapped::Stored, &object, "flat_object"),
-        (Flavor::OpenSearch, Flavor::OpenSearch.unmapped(), &object, "match_only_text"),
-        (Flavor::OpenSearch, Unmapped::Searchable, &flat_object, "flattened"),
-    ] {
-        let options = options(&json!({ "format": "ocsf" }));
-        let template = template(&options, flavor, unmapped);
-        let text = template.component.to_string();
-        assert!(!text.contains(unknown), "{text}");
-        let mappings = &template.component["template"]["mappings"];
-        assert_eq!(mappings["properties"]["unmapped"], *expected);
-        assert_eq!(mappings["properties"]["resources"]["properties"]["data"]["enabled"], false);
-        assert_eq!(mappings["properties"]["raw_data"]["index"], false);
-        assert_eq!(mappings["dynamic_templates"][0]["data"]["mapping"]["enabled"], false);
-        assert_eq!(template.index_template["index_patterns"], json!(["logs-siemline.ocsf-default"]));
-        assert_eq!(template.index_template["composed_of"], json!([template.component_name]));
-        assert_eq!(template.index_template["data_stream"], json!({}));
-        assert!(template.index_template["priority"].as_u64() > Some(100), "Elastic's own for logs-*-* has 100");
-    }
-}
-
-/// Guards that ECS documents have the types that ECS gives them, one field for the rest, and nothing without end.
-#[test]
-fn the_template_of_ecs_has_every_field() {
-    for (flavor, rest, path_type, message) in [
-        (Flavor::Elasticsearch, "flattened", "wildcard", "match_only_text"),
-        (Flavor::OpenSearch, "object", "keyword", "text"),
-    ] {
-        let template = template(&options(&json!({})), flavor, flavor.unmapped());
-        assert_eq!(template.component_name, "siemline-ecs@mappings");
-        assert_eq!(template.index_template["index_patterns"], json!(["logs-siemline.ecs-default"]));
-        let properties = &template.component["template"]["mappings"]["properties"];
-        let type_of = |path: &str| {
-            let place = path.replace('.', "/properties/");
-            properties.pointer(&format!("/{place}/type")).and_then(Value::as_str).unwrap_or_default().to_owned()
-        };
-        for (path, expected) in [
-            ("@timestamp", "date"),
-            ("ocsf", rest),
-            ("message", message),
-            ("source.ip", "ip"),
-            ("source.geo.location", "geo_point"),
-            ("event.duration", "long"),
-            ("event.category", "keyword"),
-            ("process.parent.pid", "long"),
-            ("process.parent.parent", ""),
-            ("url.path", path_type),
-            ("data_stream", ""),
-        ] {
-            assert_eq!(type_of(path), expected, "{path}");
-        }
-        assert_eq!(properties["event"]["properties"]["original"]["index"], false);
-    }
-}
-
 /// Guards that an error of the lane never shows what only the sink may know.
 #[test]
 fn errors_are_about_the_answer() {
     let Error { words, .. } = judge(&Answer::new(401, "no"), 1).unwrap_err();
     assert_eq!(words, "the credentials are missing or wrong; answered 401: no");
+}
+
+/// Guards that an entry is delivered when both its documents are, and that a newer state is as good.
+#[test]
+fn an_entry_is_as_good_as_its_worse_document() {
+    let created = json!({ "create": { "status": 201 } });
+    let index = |status: u16| json!({ "index": { "status": status, "error": { "type": "t", "reason": "r" } } });
+    let latest = json!({ "index": { "status": 200 } });
+    let (again, refused) = (Verdict::retry("t", "t: r"), Verdict::refused("t", "t: r"));
+    for (event, latest, expected) in [
+        (&created, latest.clone(), Verdict::Accepted),
+        (&created, index(409), Verdict::Accepted),
+        (&failed(409, "t"), latest.clone(), Verdict::Duplicate),
+        (&created, index(429), again.clone()),
+        (&failed(409, "t"), index(503), again),
+        (&created, index(400), refused.clone()),
+        (&json!({ "create": { "status": 400, "error": { "type": "t", "reason": "r" } } }), index(429), refused),
+    ] {
+        let answer = items(&json!([{ "create": { "status": 201 } }, event, latest]));
+        let judged = response::judge(&answer, &[1, 2]).unwrap().delivery;
+        let expected = match expected {
+            Verdict::Accepted => Verdicts::AllAccepted,
+            verdict => Verdicts::Each(vec![Verdict::Accepted, verdict]),
+        };
+        assert_eq!(judged.verdicts, expected, "{answer:?}");
+        assert_eq!(response::judge(&answer, &[2, 2]).unwrap_err().code, "items_missing");
+    }
+}
+
+/// Guards that what went to a failure store is delivered and counted, and what did not get there is refused.
+#[test]
+fn failure_stores_are_counted() {
+    let used = json!({ "create": { "status": 201, "failure_store": "used" } });
+    let plain = json!({ "create": { "status": 201, "failure_store": "not_applicable_or_unknown" } });
+    let judged = response::judge(&items(&json!([used, plain])), &[1, 1]);
+    assert_eq!(judged, Ok(Judged { delivery: Delivery::accepted(), failure_stored: 1 }));
+    for told in ["failed", "not_enabled"] {
+        let mut item = failed(400, "document_parsing_exception");
+        item["create"]["failure_store"] = json!(told);
+        let Judged { delivery, failure_stored } = response::judge(&items(&json!([item])), &[1]).unwrap();
+        assert!(matches!(delivery.verdicts, Verdicts::Each(verdicts) if matches!(verdicts[..], [Verdict::Refused(_)])));
+        assert_eq!(failure_stored, 0);
+    }
+}
+
+/// Guards that what every document would be answered stops the lane, with what to do. The reasons are OpenSearch 2.19's.
+#[test]
+fn faults_of_the_settings_pause() {
+    for (kind, reason, remedy) in [
+        ("illegal_argument_exception", "no write index is defined for alias [a]. The write index", "a write index"),
+        ("illegal_argument_exception", "only write ops with an op_type of create are allowed", "names a data stream"),
+        (
+            "illegal_argument_exception",
+            "Document ID is not supported in create/index operation",
+            "document_ids = false",
+        ),
+        ("illegal_argument_exception", "pipeline with id [x] does not exist", "check `pipeline`"),
+        ("index_closed_exception", "closed", "open the index"),
+        ("validation_exception", "this action would add [2] shards", "indexes_max"),
+    ] {
+        let error = json!({ "type": kind, "reason": reason });
+        let answer = items(&json!([{ "create": { "status": 400, "error": error } }]));
+        let error = judge(&answer, 1).unwrap_err();
+        assert_eq!((error.disposition, error.code.as_ref()), (Disposition::Pause, kind));
+        assert!(error.words.contains(remedy), "{error}");
+    }
 }
