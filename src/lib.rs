@@ -41,7 +41,7 @@
 //! | 5 | [`http`] | the one place where HTTP clients are made |
 //! | 6 | [`lease`] | who reads which shard, and up to where all is settled: a local file, or a table in the layout of KCL |
 //! | 7 | [`source`] | Kinesis, files |
-//! | 7 | [`sink`] | Splunk HEC, Elastic, Kafka, Firehose, Sumo Logic, any HTTP input, files, standard output |
+//! | 7 | [`sink`] | Splunk HEC, Elastic, Kafka, Firehose, Sumo Logic, any HTTP input, S3, files, standard output |
 //! | 8 | [`pipeline`] | intake, workers, lanes, dead letters, drain |
 //! | 9 | [`config`] | options as written, settings as used, what is generated from them |
 //! | 10 | [`cli`] | the commands |

@@ -18,6 +18,30 @@ pub struct Record {
     /// The rule of the source that lets the record go: it is one event, filtered by this name, whose position counts like any
     /// other's.
     pub let_go: Option<&'static str>,
+    /// Set where it is a dead letter that is sent again.
+    pub again: Option<Arc<Again>>,
+}
+
+/// What is known of a dead letter that is sent again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Again {
+    /// The data is one event of the record that stood at the position, free of its envelopes. `None`: it is what was read.
+    pub event: Option<KnownEvent>,
+    /// The one sink that is to have it; `None` where it never came to a sink.
+    pub sink: Option<Arc<str>>,
+    /// Whether that sink gets it whatever the routes say.
+    pub straight: bool,
+}
+
+/// What is known of an event besides its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownEvent {
+    /// Its number in the record.
+    pub index: u32,
+    /// Whether it is a text, and no JSON.
+    pub is_text: bool,
+    /// What its envelopes told, by name.
+    pub envelope: Vec<(Box<str>, Box<str>)>,
 }
 
 /// A run of records of one shard, in the shard's order, and the receipt for all of them.

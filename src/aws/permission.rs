@@ -140,6 +140,13 @@ impl Statement {
         self
     }
 
+    /// On this resource instead.
+    #[must_use]
+    pub fn on(mut self, resource: impl Into<String>) -> Self {
+        self.resources = vec![resource.into()];
+        self
+    }
+
     fn json(&self) -> Value {
         let one_or_all = |texts: &[String]| match texts {
             [one] => json!(one),

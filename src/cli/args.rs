@@ -108,9 +108,55 @@ pub enum Command {
         #[arg(long, value_parser = iam::account)]
         account: Option<String>,
     },
+    /// Send dead letters again, after what was wrong has been mended.
+    ///
+    /// Each is normalized again and goes to the sink that could not have it, and to no other; what was broken goes where the
+    /// routes say. Its events have the ids that they had, so that a destination which knows ids has nothing twice. What fails
+    /// again becomes a dead letter again, in a file of its own. Exit codes: 0 all were delivered or let go by a rule, 1 it
+    /// could not be ended, 3 some failed again or cannot be sent, 64 the configuration or the command line is wrong.
+    Replay(Replay),
     /// Prepare a destination.
     #[command(subcommand)]
     Setup(Setup),
+}
+
+/// The arguments of `replay`.
+#[derive(Debug, Arguments)]
+pub struct Replay {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// A file of dead letters, or a directory of them. May be given several times. Default: the directory of the
+    /// configuration.
+    #[arg(long, value_name = "PATH")]
+    pub from: Vec<PathBuf>,
+    /// Only those of this sink. May be given several times, as may all that follow.
+    #[arg(long, value_name = "NAME")]
+    pub sink: Vec<String>,
+    /// Only those with this reason, such as `refused`.
+    #[arg(long, value_name = "REASON")]
+    pub reason: Vec<String>,
+    /// Only those with this code, such as `hec_6`; `hec_*` means all that begin so.
+    #[arg(long, value_name = "CODE")]
+    pub code: Vec<String>,
+    /// Only those of this log type; `aws.*` means all that begin so.
+    #[arg(long, value_name = "LOG_TYPE")]
+    pub log_type: Vec<String>,
+    /// Only those that were last sent at this time or later: `2026-01-31T12:00:00Z`.
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<jiff::Timestamp>,
+    /// Only those that were last sent before this time.
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<jiff::Timestamp>,
+    /// Show how many there are by sink, reason, code and log type, and send nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Pass the routes over: the sink of a letter gets it, whatever they say now.
+    #[arg(long)]
+    pub straight: bool,
+    /// Remove from the files what was delivered, and what failed again and lies in the new file.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub remove: bool,
 }
 
 /// The arguments of `normalize`.

@@ -36,6 +36,9 @@ pub fn check(path: &Path, connect: bool, canary: bool) -> Result<u8, End> {
     for why in vanishing(&pipeline) {
         println!("warning: {why}");
     }
+    if let Some(why) = vanishing_letters(&pipeline) {
+        println!("warning: {why}");
+    }
     if !connect {
         return Ok(0);
     }
@@ -74,7 +77,7 @@ pub fn vanishing(pipeline: &pipeline::Settings) -> Vec<String> {
                 )
             })
             .collect(),
-        SourceSettings::File(_) => Vec::new(),
+        SourceSettings::File(_) | SourceSettings::DeadLetters(_) => Vec::new(),
     }
     };
     let of_sink = |(name, sink): &(Arc<str>, pipeline::SinkSettings)| {
@@ -92,6 +95,14 @@ pub fn vanishing(pipeline: &pipeline::Settings) -> Vec<String> {
     sources.chain(pipeline.sinks.iter().filter_map(of_sink)).collect()
 }
 
+/// Says whether the dead letters would not survive a restart, and what to do about it. They are settled: nobody reads them from
+/// their source again.
+fn vanishing_letters(pipeline: &pipeline::Settings) -> Option<String> {
+    let directory = std::path::absolute(&pipeline.dead_letters.directory).ok()?;
+    let why = vanishes(&directory, &Surroundings::look())?;
+    Some(format!("dead letters: {why}: mount a path that stays, and name it as `directory` under `[dead_letter.file]`"))
+}
+
 async fn check_source(name: &str, source: &SourceSettings) -> Result<String, String> {
     match source {
         SourceSettings::Kinesis(options) => match Box::pin(KinesisSource::check(name, options)).await {
@@ -102,6 +113,7 @@ async fn check_source(name: &str, source: &SourceSettings) -> Result<String, Str
             Ok(source) => Ok(format!("ready, {} files", source.len())),
             Err(error) => Err(error.to_string()),
         },
+        SourceSettings::DeadLetters(_) => Ok("ready".to_owned()),
     }
 }
 

@@ -30,7 +30,8 @@ pub fn iam(path: &Path, region: Option<&str>, account: Option<&str>) -> Result<u
 /// What all sources and sinks need. Each kind stands here by name, so that a new one cannot be forgotten.
 fn permissions(options: Options, home: &Home) -> Permissions {
     let SourceOptions { kinesis, file: _ } = options.source;
-    let SinkOptions { splunk_hec: _, elastic, kafka, firehose, sumo: _, http: _, file: _, stdout: _ } = options.sink;
+    let SinkOptions { splunk_hec: _, elastic, kafka, firehose, sumo: _, http: _, s3, file: _, stdout: _ } =
+        options.sink;
     let mut all = Permissions::default();
     for (name, options) in &kinesis {
         all.extend(kinesis::permissions(name, options, home));
@@ -43,6 +44,9 @@ fn permissions(options: Options, home: &Home) -> Permissions {
     }
     for options in firehose.values() {
         all.extend(sink::firehose::permissions(options, home));
+    }
+    for options in s3.values() {
+        all.extend(sink::s3::permissions(options, home));
     }
     all
 }

@@ -9,6 +9,7 @@ mod check;
 mod iam;
 mod normalize;
 mod progress;
+mod replay;
 mod run;
 mod selftest;
 mod setup;
@@ -49,6 +50,7 @@ pub fn main() -> ExitCode {
         Command::Status { config, json } => status::status(&config, json),
         Command::Reset { source, config, to, dry_run, yes } => status::reset(&config, &source, &to, dry_run, yes),
         Command::Iam { config, region, account } => iam::iam(&config, region.as_deref(), account.as_deref()),
+        Command::Replay(arguments) => replay::replay(&arguments),
         Command::Setup(Setup::Elastic { config, sink, dry_run, opensearch, serverless, retention }) => {
             let server = match (opensearch, serverless) {
                 (false, false) => Server::Elasticsearch,

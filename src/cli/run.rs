@@ -3,8 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::runtime::Runtime;
+
 use super::{End, FAILED, check, progress, runtime};
+use crate::normalize::Mappings;
+use crate::pipeline::Summary;
 use crate::shutdown::{self, Stop};
+use crate::source::file::Progress;
 use crate::{config, pipeline, telemetry};
 
 /// Runs until the input ends or a signal comes, and prints the summary.
@@ -18,12 +23,7 @@ pub fn run(path: &Path) -> Result<u8, End> {
         return Err(End::usage(vanishing.join("\n")));
     }
     let runtime = runtime()?;
-    let (summary, result) = runtime.block_on(async {
-        let (stop, shutdown) = shutdown::channel();
-        let signals = Signals::listen().map_err(|error| End::failed(format!("cannot listen to signals: {error}")))?;
-        tokio::spawn(on_signals(signals, stop.clone()));
-        Ok(pipeline::run(settings.pipeline, mappings, &stop, shutdown, progress::bar()).await)
-    })?;
+    let (summary, result) = to_the_end(&runtime, settings.pipeline, mappings, progress::bar())?;
     // Reading standard input may still block one of the runtime's threads: nobody waits for it.
     runtime.shutdown_background();
     eprintln!("{summary}");
@@ -34,6 +34,21 @@ pub fn run(path: &Path) -> Result<u8, End> {
             Ok(FAILED)
         }
     }
+}
+
+/// Runs a pipeline until its input ends or a signal comes.
+pub fn to_the_end(
+    runtime: &Runtime,
+    settings: pipeline::Settings,
+    mappings: Arc<Mappings>,
+    progress: Option<Box<dyn Progress>>,
+) -> Result<(Summary, Result<(), pipeline::Error>), End> {
+    runtime.block_on(async {
+        let (stop, shutdown) = shutdown::channel();
+        let signals = Signals::listen().map_err(|error| End::failed(format!("cannot listen to signals: {error}")))?;
+        tokio::spawn(on_signals(signals, stop.clone()));
+        Ok(pipeline::run(settings, mappings, &stop, shutdown, progress).await)
+    })
 }
 
 /// The first signal asks to drain, the second ends the process at once.

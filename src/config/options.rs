@@ -68,6 +68,8 @@ pub struct SinkOptions {
     pub sumo: BTreeMap<String, sink::sumo::SumoOptions>,
     /// Any HTTP endpoint that takes NDJSON or JSON arrays.
     pub http: BTreeMap<String, sink::http::HttpSinkOptions>,
+    /// Objects in a bucket of S3.
+    pub s3: BTreeMap<String, sink::s3::S3Options>,
     /// NDJSON files.
     pub file: BTreeMap<String, sink::file::FileOptions>,
     /// Standard output.

@@ -152,6 +152,7 @@ impl Resolver<'_> {
         sinks.append(&mut self.of_kind("firehose", &options.firehose, SinkSettings::firehose)?);
         sinks.append(&mut self.of_kind("sumo", &options.sumo, SinkSettings::sumo)?);
         sinks.append(&mut self.of_kind("http", &options.http, SinkSettings::http)?);
+        sinks.append(&mut self.of_kind("s3", &options.s3, SinkSettings::s3)?);
         sinks.append(&mut self.of_kind("file", &options.file, SinkSettings::file)?);
         sinks.append(&mut self.of_kind("stdout", &options.stdout, SinkSettings::stdout)?);
         if sinks.is_empty() {

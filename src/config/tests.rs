@@ -73,6 +73,8 @@ fn the_example_is_read() {
         .replace("[sink.splunk_hec.example.", "[sink.splunk_hec.a.")
         .replace("[sink.elastic.example]", "[sink.elastic.b]\nendpoint = 'http://localhost:1'")
         .replace("[sink.elastic.example.", "[sink.elastic.b.")
+        .replace("[sink.s3.example]", "[sink.s3.i]\nbucket = 'archive'")
+        .replace("[sink.s3.example.", "[sink.s3.i.")
         .replace("[sink.kafka.example]", "[sink.kafka.g]\nbrokers = ['localhost:1']\ntopic = 't'")
         .replace("[sink.kafka.example.sasl]", "[sink.kafka.g.sasl]\nmechanism = 'AWS_MSK_IAM'")
         .replace("[sink.kafka.example.", "[sink.kafka.g.")

@@ -1,6 +1,7 @@
 //! Dead letters: what cannot be delivered, kept whole with the reason.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use serde::Serialize;
 use super::Block;
 
 /// The version of the line that [`DeadLetter::write_line`] writes.
-pub const LINE_VERSION: u32 = 1;
+pub const LINE_VERSION: u32 = 2;
 
 /// Something that cannot be delivered, with the block that its bytes are peeled from again.
 #[derive(Clone, Debug)]
@@ -50,6 +51,24 @@ pub enum What {
     },
     /// A whole record: its number in the block.
     Record(u32),
+}
+
+/// What a dead letter is about, as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Original<'a> {
+    /// An event, free of its envelopes, and what those told, by name.
+    Event {
+        /// Its bytes.
+        body: &'a [u8],
+        /// Whether it is a text, and no JSON.
+        is_text: bool,
+        /// What the envelopes told.
+        envelope: BTreeMap<&'a str, &'a str>,
+    },
+    /// A broken piece of a record.
+    Piece(&'a [u8]),
+    /// A whole record.
+    Record(&'a [u8]),
 }
 
 /// Why something is a dead letter.
@@ -105,6 +124,7 @@ impl<D: DeadLetters> DeadLetters for Arc<D> {
 #[derive(Serialize)]
 struct Line<'a> {
     v: u32,
+    what: &'static str,
     reason: &'static str,
     code: &'a str,
     words: &'a str,
@@ -121,6 +141,12 @@ struct Line<'a> {
     attempts: u32,
     first_time: Time,
     last_time: Time,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arrival_ms: Option<i64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_text: bool,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    envelope: &'a BTreeMap<&'a str, &'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     original: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,12 +170,18 @@ impl DeadLetter {
         }
     }
 
-    /// Appends the letter as one JSON line, the line feed included. `original` is what the letter is about as it was read:
-    /// the event's bytes free of their envelopes, or the whole record's. It is written as text, or, where it is no UTF-8,
-    /// under `original_base64`.
-    pub fn write_line(&self, original: &[u8], out: &mut Vec<u8>) {
+    /// Appends the letter as one JSON line, the line feed included. The original is written as text, or, where it is no
+    /// UTF-8, under `original_base64`.
+    pub fn write_line(&self, original: &Original<'_>, out: &mut Vec<u8>) {
         let (record, event_index) = self.place();
-        let position = self.block.record(record).map(|record| &record.position);
+        let record = self.block.record(record);
+        let position = record.map(|record| &record.position);
+        let nothing = BTreeMap::new();
+        let (what, original, is_text, envelope) = match original {
+            Original::Event { body, is_text, envelope } => ("event", *body, *is_text, envelope),
+            Original::Piece(bytes) => ("piece", *bytes, false, &nothing),
+            Original::Record(bytes) => ("record", *bytes, false, &nothing),
+        };
         let log_type = match self.what {
             What::Row(row) => self.block.row(row).map(|row| &*row.log_type),
             What::Piece { .. } | What::Record(_) => None,
@@ -157,6 +189,7 @@ impl DeadLetter {
         let text = std::str::from_utf8(original).ok();
         let line = Line {
             v: LINE_VERSION,
+            what,
             reason: self.reason.name(),
             code: &self.code,
             words: &self.words,
@@ -170,6 +203,9 @@ impl DeadLetter {
             attempts: self.attempts,
             first_time: Time(self.first_ms),
             last_time: Time(self.last_ms),
+            arrival_ms: record.and_then(|record| record.arrival_ms),
+            is_text,
+            envelope,
             original: text,
             original_base64: text.is_none().then(|| STANDARD.encode(original)),
         };

@@ -8,6 +8,7 @@ mod block;
 mod dead_letter;
 mod filler;
 mod judge;
+mod kept_letter;
 mod lane;
 mod ledger;
 mod load;
@@ -33,7 +34,8 @@ use std::sync::Arc;
 
 pub use batch::Batch;
 pub use block::{Block, EventView, Parcel, Row};
-pub use dead_letter::{DeadLetter, DeadLetters, DeadReason, LINE_VERSION, What};
+pub use dead_letter::{DeadLetter, DeadLetters, DeadReason, LINE_VERSION, Original, What};
+pub use kept_letter::{KeptError, KeptLetter, KeptWhat};
 pub use lane::{Lane, abandon, run};
 pub use ledger::{Ledger, Mark, Remember, count_event};
 pub use memory::{Memory, MemoryKey};

@@ -41,6 +41,7 @@ pub(crate) fn block_of(
             position: Position::new(Arc::clone(&shard), Sequence::from(*number)),
             arrival_ms: None,
             let_go: None,
+            again: None,
         });
         rows.push(Row {
             record: u32::try_from(at).unwrap(),

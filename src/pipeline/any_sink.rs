@@ -9,6 +9,7 @@ use crate::sink::file::{self, FileSink};
 use crate::sink::firehose::{Firehose, FirehoseOptions};
 use crate::sink::http::{HttpSink, HttpSinkOptions};
 use crate::sink::kafka::{Kafka, KafkaOptions};
+use crate::sink::s3::{S3Options, S3Sink};
 use crate::sink::splunk_hec::{Canary, SplunkHec, SplunkHecOptions};
 use crate::sink::stdout::{StdoutOptions, StdoutSink};
 use crate::sink::sumo::{Sumo, SumoOptions};
@@ -40,6 +41,8 @@ pub enum AnySink {
     Sumo(Sumo),
     /// Any HTTP endpoint.
     Http(HttpSink),
+    /// Objects of S3.
+    S3(S3Sink),
     /// NDJSON files.
     File(FileSink),
     /// Standard output.
@@ -81,6 +84,12 @@ impl SinkSettings {
     pub fn http(options: &HttpSinkOptions) -> Result<Self, sink::Error> {
         let lane = options.lane.settings(HttpSinkOptions::LANE)?;
         Ok(Self::new(AnySink::Http(HttpSink::new(options)?), lane, options.format))
+    }
+
+    /// An S3 sink.
+    pub fn s3(options: &S3Options) -> Result<Self, sink::Error> {
+        let lane = options.lane.settings(S3Options::LANE)?;
+        Ok(Self::new(AnySink::S3(S3Sink::new(options)?), lane, options.format))
     }
 
     /// A file sink.
@@ -141,6 +150,7 @@ impl Sink for AnySink {
             Self::Firehose(sink) => sink.encode(event, out),
             Self::Sumo(sink) => sink.encode(event, out),
             Self::Http(sink) => sink.encode(event, out),
+            Self::S3(sink) => sink.encode(event, out),
             Self::File(sink) => sink.encode(event, out),
             Self::Stdout(sink) => sink.encode(event, out),
         }
@@ -154,6 +164,7 @@ impl Sink for AnySink {
             Self::Firehose(sink) => sink.bucket(event, out),
             Self::Sumo(sink) => sink.bucket(event, out),
             Self::Http(sink) => sink.bucket(event, out),
+            Self::S3(sink) => sink.bucket(event, out),
             Self::File(sink) => sink.bucket(event, out),
             Self::Stdout(sink) => sink.bucket(event, out),
         }
@@ -167,6 +178,7 @@ impl Sink for AnySink {
             Self::Firehose(sink) => sink.send(batch).await,
             Self::Sumo(sink) => sink.send(batch).await,
             Self::Http(sink) => sink.send(batch).await,
+            Self::S3(sink) => sink.send(batch).await,
             Self::File(sink) => sink.send(batch).await,
             Self::Stdout(sink) => sink.send(batch).await,
         }
@@ -180,6 +192,7 @@ impl Sink for AnySink {
             Self::Firehose(sink) => sink.check().await,
             Self::Sumo(sink) => sink.check().await,
             Self::Http(sink) => sink.check().await,
+            Self::S3(sink) => sink.check().await,
             Self::File(sink) => sink.check().await,
             Self::Stdout(sink) => sink.check().await,
         }

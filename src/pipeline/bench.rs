@@ -15,6 +15,9 @@ use crate::normalize::{self, Accounts, Amend, BodyDigest, Complaint, Normalizer,
 use crate::record::Record;
 use crate::route::{Decision, Desk, Facts};
 
+/// The rule that lets a dead letter go whose sink the routes do not name for it any more.
+const NO_LONGER_ROUTED: &str = "no_longer_routed";
+
 /// What one worker makes rows with. It shares nothing that it writes to.
 pub struct Bench {
     normalizer: Normalizer,
@@ -73,7 +76,7 @@ impl Bench {
             now_ms: place.now_ms,
         };
         let id = facts.id;
-        let (lanes, tags, keys) = match self.decide(shared, facts) {
+        let (lanes, tags, keys) = match self.decide(shared, place.record, facts) {
             Ok(way) => way,
             Err(rule) => {
                 ocsf.truncate(begin);
@@ -128,7 +131,21 @@ impl Bench {
     }
 
     /// The lanes of an event, its tags, and what is to be remembered of it; or the rule that lets it go.
-    fn decide(&mut self, shared: &Shared, event: Facts<'_>) -> Result<Way, Arc<str>> {
+    fn decide(&mut self, shared: &Shared, record: &Record, event: Facts<'_>) -> Result<Way, Arc<str>> {
+        let again = record.again.as_ref().and_then(|again| Some((again.sink.as_ref()?, again.straight)));
+        let Some((sink, is_straight)) = again else { return self.route(shared, event) };
+        let own = shared.sinks.iter().position(|name| name == sink).map_or(0, |lane| 1_u64 << lane);
+        if is_straight && own != 0 {
+            return Ok((own, Vec::new(), Keys::default()));
+        }
+        // The other sinks have it already.
+        match self.route(shared, event)? {
+            (lanes, tags, keys) if lanes & own != 0 => Ok((lanes & own, tags, keys)),
+            _ => Err(Arc::from(NO_LONGER_ROUTED)),
+        }
+    }
+
+    fn route(&mut self, shared: &Shared, event: Facts<'_>) -> Result<Way, Arc<str>> {
         let keys = match &shared.duplicates {
             Some(duplicates) => duplicates.ask(event.log_type, event.ocsf, &event.id, event.now_ms)?,
             None => Keys::default(),

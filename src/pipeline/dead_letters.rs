@@ -7,9 +7,10 @@ use tokio::sync::Mutex;
 
 use super::options::DeadLetterFileOptions;
 use super::run::now_ms;
-use crate::delivery::{DeadLetter, DeadLetters, What};
-use crate::envelope::{Limits, Peeler, Piece};
+use crate::delivery::{DeadLetter, DeadLetters, Original, What};
+use crate::envelope::{Event, Field, Form, Limits, Peeler, Piece};
 use crate::metric::{DeadLetterMeter, Hindrance};
+use crate::record::{KnownEvent, Record};
 use crate::sink::file::{Rotating, Rotation};
 
 /// Readable by their owner only: dead letters hold the original bytes, which no redaction has seen. Reading them again
@@ -37,6 +38,14 @@ impl DeadLetterFile {
     pub fn new(options: &DeadLetterFileOptions, limits: Limits) -> Self {
         let rotation = Rotation { bytes_max: options.rotate_bytes_max.0, age_max: AGE_MAX, mode: MODE };
         let path = options.directory.join("dead-letters.ndjson");
+        Self { limits, file: Mutex::new(Rotating::new(path, rotation)), meter: Arc::default() }
+    }
+
+    /// A store beside that of a running process, for what fails again when it is sent again.
+    #[must_use]
+    pub fn again(options: &DeadLetterFileOptions, limits: Limits) -> Self {
+        let rotation = Rotation { bytes_max: options.rotate_bytes_max.0, age_max: AGE_MAX, mode: MODE };
+        let path = options.directory.join(format!("dead-letters.again-{}.ndjson", now_ms()));
         Self { limits, file: Mutex::new(Rotating::new(path, rotation)), meter: Arc::default() }
     }
 
@@ -74,19 +83,34 @@ impl DeadLetters for DeadLetterFile {
 fn write_line(letter: &DeadLetter, peeler: &mut Peeler, lines: &mut Vec<u8>) {
     let (record, index) = letter.place();
     let Some(record) = letter.block.record(record) else {
-        return letter.write_line(&[], lines);
+        return letter.write_line(&Original::Record(&[]), lines);
     };
     let index = match letter.what {
         What::Record(_) => None,
         What::Row(_) | What::Piece { .. } => index,
     };
+    if let Some((KnownEvent { is_text, envelope, .. }, _)) = known(record).zip(index) {
+        let envelope = envelope.iter().map(|(name, value)| (&**name, &**value)).collect();
+        return letter.write_line(&Original::Event { body: &record.data, is_text: *is_text, envelope }, lines);
+    }
     let peeled = index.and_then(|index| Some((index, peeler.peel(&record.data, record.arrival_ms).ok()?)));
     let piece = peeled.as_ref().and_then(|(index, peeled)| {
         peeled.pieces().find_map(|piece| match piece {
-            Piece::Event(event) if event.index == *index => Some(event.body),
-            Piece::Refused { index: at, body, .. } if at == *index => Some(body),
+            Piece::Event(event) if event.index == *index => Some(original(&event)),
+            Piece::Refused { index: at, body, .. } if at == *index => Some(Original::Piece(body)),
             _ => None,
         })
     });
-    letter.write_line(piece.unwrap_or(&record.data), lines);
+    letter.write_line(&piece.unwrap_or(Original::Record(&record.data)), lines);
+}
+
+/// What is known of a record that is one event, sent again.
+fn known(record: &Record) -> Option<&KnownEvent> {
+    record.again.as_ref()?.event.as_ref()
+}
+
+fn original<'p>(event: &Event<'p>) -> Original<'p> {
+    let told = |field: Field| Some((field.name(), event.context.get(field)?));
+    let envelope = Field::ALL.into_iter().filter_map(told).collect();
+    Original::Event { body: event.body, is_text: event.form == Form::Text, envelope }
 }

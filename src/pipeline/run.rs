@@ -22,6 +22,7 @@ use crate::normalize::Mappings;
 use crate::normalize::redact::{self, Redactor};
 use crate::record::Chunk;
 use crate::shutdown::{Shutdown, Stop};
+use crate::source::dead_letters::DeadLetterSource;
 use crate::source::file::{FileSource, Progress};
 use crate::source::kinesis::KinesisSource;
 use crate::source::{Intake, Source};
@@ -84,7 +85,7 @@ pub async fn run(
         Err(error) => return (Summary::default(), Err(error)),
     };
     // Before anything is read, too: what a lane cannot spill would stop the reading later.
-    let spills = match Spills::open(&settings.sinks).await {
+    let spills = match Spills::open(&settings).await {
         Ok(spills) => spills,
         Err(error) => return (Summary::default(), Err(error)),
     };
@@ -129,7 +130,8 @@ impl House {
         let redactor = Redactor::new(&settings.redactions, &mappings)?;
         let budget = Budget::new(settings.options.in_flight_bytes_max.bytes());
         let events = Arc::new(EventMeter::default());
-        let dead_letters = Arc::new(DeadLetterFile::new(&settings.dead_letters, settings.limits));
+        let store = if settings.replays() { DeadLetterFile::again } else { DeadLetterFile::new };
+        let dead_letters = Arc::new(store(&settings.dead_letters, settings.limits));
         let (mut lanes, mut senders, mut meters) = (JoinSet::new(), Vec::new(), Vec::new());
         for (name, settings_of_sink) in &settings.sinks {
             let (parcels, queue) = mpsc::channel(settings.options.lane_parcels_max.max(1));
@@ -167,6 +169,7 @@ impl House {
             wants_raw: settings.wants_raw(),
             projected_for: settings.projected_for(),
             routes: settings.routes.clone(),
+            sinks: settings.sinks.iter().map(|(name, _)| Arc::clone(name)).collect(),
             accounts,
             dead_letters,
             budget: budget.clone(),
@@ -205,6 +208,12 @@ impl House {
                 SourceSettings::File(options) => {
                     let source = FileSource::open(name, options.clone(), progress.take());
                     let source = source.map_err(|error| failed(name, error))?;
+                    let meter = self.meter(name, Arc::default());
+                    meter.opened(name);
+                    spawn(&mut tasks, name, source, meter, &intake, shutdown);
+                }
+                SourceSettings::DeadLetters(replay) => {
+                    let source = DeadLetterSource::new(replay.as_ref().clone(), progress.take());
                     let meter = self.meter(name, Arc::default());
                     meter.opened(name);
                     spawn(&mut tasks, name, source, meter, &intake, shutdown);

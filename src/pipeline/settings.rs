@@ -46,6 +46,8 @@ pub enum SourceSettings {
     Kinesis(Box<source::kinesis::KinesisOptions>),
     /// Files and standard input.
     File(source::file::FileOptions),
+    /// Dead letters, to be sent again. No configuration names it: `siemline replay` makes it.
+    DeadLetters(Box<source::dead_letters::Replay>),
 }
 
 impl Settings {
@@ -58,6 +60,12 @@ impl Settings {
             lanes.fold(0, |bits, (lane, _)| bits | 1_u64 << lane)
         };
         Projection::ALL.map(wants)
+    }
+
+    /// Says whether dead letters are sent again.
+    #[must_use]
+    pub fn replays(&self) -> bool {
+        self.sources.iter().any(|(_, source)| matches!(source, SourceSettings::DeadLetters(_)))
     }
 
     /// Says whether a sink wants the events as AWS wrote them, so that the workers keep them.

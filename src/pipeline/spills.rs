@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::any_sink::SinkSettings;
 use super::run::Error;
+use super::settings::Settings;
 use crate::delivery::{self, DeadLetters, Lane, Sink, SpillSettings, Tasks};
 use crate::normalize::NamesOfLogTypes;
 use crate::shutdown::Shutdown;
 use crate::spill::{self, Directory, Log, Spill};
 
 /// The opened spills, by the names of their sinks.
+#[derive(Default)]
 pub struct Spills(HashMap<Arc<str>, Opened>);
 
 /// A spill that is this process's own, and has no lane yet.
@@ -22,14 +23,18 @@ pub struct Opened {
 }
 
 impl Spills {
-    /// Opens and locks the spill of every lane that has one.
+    /// Opens and locks the spill of every lane that has one. Where dead letters are sent again, none is opened: the spills
+    /// belong to the process that runs beside, and the letters lie on the disk already.
     ///
     /// # Errors
     ///
     /// With the first that cannot be had.
-    pub async fn open(sinks: &[(Arc<str>, SinkSettings)]) -> Result<Self, Error> {
+    pub async fn open(settings: &Settings) -> Result<Self, Error> {
+        if settings.replays() {
+            return Ok(Self::default());
+        }
         let mut spills = HashMap::new();
-        for (name, sink) in sinks {
+        for (name, sink) in &settings.sinks {
             let Some(settings) = sink.lane.spill() else { continue };
             let log = open(settings, sink.format.name()).await.map_err(|error| Error::Spill {
                 name: Arc::clone(name),

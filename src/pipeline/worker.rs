@@ -14,7 +14,7 @@ use super::duplicates::Duplicates;
 use crate::ack::Outcome;
 use crate::budget::Budget;
 use crate::delivery::{Block, DeadLetter, DeadLetters as _, DeadReason, Parcel, What};
-use crate::envelope::{Limits, Peeler, Piece, Refusal};
+use crate::envelope::{Context, Event, Field, Form, Limits, Peeler, Piece, Refusal};
 use crate::metric::{EventMeter, Tally};
 use crate::normalize::redact::Redactor;
 use crate::normalize::{Mappings, Projection};
@@ -35,6 +35,8 @@ pub struct Shared {
     pub projected_for: [u64; Projection::ALL.len()],
     /// Which events go where.
     pub routes: Routes,
+    /// The names of the sinks, in the order of their lanes.
+    pub sinks: Vec<Arc<str>>,
     /// What is taken out of events.
     pub redactor: Redactor,
     /// Which duplicates are let go.
@@ -129,6 +131,17 @@ impl Worker {
 
     fn read(&mut self, place: Place<'_>, draft: &mut Draft) {
         let Place { record, number, .. } = place;
+        if let Some(known) = record.again.as_ref().and_then(|again| again.event.as_ref()) {
+            let mut context = Context::default();
+            for (name, value) in &known.envelope {
+                if let Some(field) = Field::named(name) {
+                    context.set(field, value);
+                }
+            }
+            let form = if known.is_text { Form::Text } else { Form::Json };
+            let event = Event { index: known.index, body: &record.data, form, context: &context };
+            return self.bench.event(&self.shared, place, &event, draft);
+        }
         let peeled = match self.peeler.peel(&record.data, record.arrival_ms) {
             Ok(peeled) => peeled,
             Err(refusal) => return draft.refuse(What::Record(number), refusal),

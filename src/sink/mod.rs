@@ -10,6 +10,7 @@ pub mod firehose;
 mod format;
 pub mod http;
 pub mod kafka;
+pub mod s3;
 #[cfg(test)]
 mod sample;
 pub mod splunk_hec;

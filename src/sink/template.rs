@@ -119,6 +119,15 @@ impl Template {
         }
     }
 
+    /// What every text of it begins with: the template up to its first field.
+    #[must_use]
+    pub fn start(&self) -> &str {
+        match self.parts.first() {
+            Some(Part::Text(text)) => text,
+            _ => "",
+        }
+    }
+
     /// The text with `field` in the place of each run of fields: with `*`, the pattern that all its texts match.
     #[must_use]
     pub fn pattern(&self, field: &str) -> String {

@@ -62,6 +62,14 @@ impl Intake {
     }
 }
 
+impl Room {
+    /// Hands on one record that is no part of a shard's order.
+    pub(super) fn hand_on(self, source: Arc<str>, record: Record, receipt: Receipt, give_up: bool) {
+        let Self { charge, place } = self;
+        let _sender = place.send(Chunk { source, records: vec![record], receipt, give_up, charge });
+    }
+}
+
 /// One shard's frontier with its receipts: the only way from a source to the intake.
 #[derive(Debug)]
 pub struct Window {

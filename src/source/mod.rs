@@ -3,6 +3,7 @@
 //! A source reads records, hands them on in [`Chunk`](crate::record::Chunk)s, and moves its checkpoint when their receipts say so. It never
 //! acknowledges what was not delivered, and it reads nothing for which there is no room.
 
+pub mod dead_letters;
 pub mod file;
 mod intake;
 pub mod kinesis;

@@ -89,6 +89,8 @@ pub(super) fn decode(body: &[u8], names: &Arc<NamesOfLogTypes>, budget: &Budget)
             position,
             arrival_ms: has_arrived.then_some(arrival_ms),
             let_go: None,
+            // Dead letters that are sent again are not spilled.
+            again: None,
         });
     }
     for _ in 0..read.count()? {

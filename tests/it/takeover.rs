@@ -266,7 +266,9 @@ fn a_file_that_would_vanish_is_refused() {
     for lease in ["lease = { file_may_vanish = true }", "lease_table = \"t\""] {
         write(lease);
         let checked = siemline("check");
-        assert!(!String::from_utf8_lossy(&checked.stdout).contains("warning"), "{checked:?}");
+        let told = String::from_utf8_lossy(&checked.stdout);
+        assert!(!told.contains("warning: source"), "{checked:?}");
+        assert!(told.contains("warning: dead letters: on Kubernetes"), "they are in a file all the same: {checked:?}");
     }
     let policies: Value = serde_json::from_slice(&siemline("iam").stdout).unwrap();
     assert_eq!(policies[0]["policy"]["Statement"][0]["Resource"], "arn:aws:kinesis:eu-west-1:*:stream/s");

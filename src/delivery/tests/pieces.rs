@@ -7,8 +7,8 @@ use crate::ack::Outcome;
 use crate::budget::Budget;
 use crate::delivery::testing::block;
 use crate::delivery::{
-    Batch, Block, DeadLetter, DeadReason, LaneDefaults, LaneOptions, Ledger, OptionsError, RETRY_AFTER_MAX, Schedule,
-    What,
+    Batch, Block, DeadLetter, DeadReason, LaneDefaults, LaneOptions, Ledger, OptionsError, Original, RETRY_AFTER_MAX,
+    Schedule, What,
 };
 use crate::unit::{Size, Span};
 
@@ -125,7 +125,7 @@ fn letter(block: &Arc<Block>, what: What) -> DeadLetter {
     }
 }
 
-fn line(letter: &DeadLetter, original: &[u8]) -> String {
+fn line(letter: &DeadLetter, original: &Original<'_>) -> String {
     let mut out = b"before\n".to_vec();
     letter.write_line(original, &mut out);
     String::from_utf8(out).unwrap().strip_prefix("before\n").unwrap().to_owned()
@@ -135,13 +135,16 @@ fn line(letter: &DeadLetter, original: &[u8]) -> String {
 #[test]
 fn a_dead_letter_is_one_line_with_everything() {
     let block = block("shardId-000000000003", &[41, 42], &[1, 1], Budget::new(10).charge(0));
+    let envelope = [("account", "111122223333"), ("log_group", "a\"b")].into();
+    let event = Original::Event { body: b"{\"n\": 42}", is_text: true, envelope };
     assert_eq!(
-        line(&letter(&block, What::Row(1)), b"{\"n\": 42}"),
+        line(&letter(&block, What::Row(1)), &event),
         concat!(
-            r#"{"v":1,"reason":"refused","code":"mapper_parsing_exception","words":"failed to parse field [a\"b]","#,
+            r#"{"v":2,"what":"event","reason":"refused","code":"mapper_parsing_exception","words":"failed to parse field [a\"b]","#,
             r#""sink":"elastic.soc","source":"memory","shard":"shardId-000000000003","sequence":"42","sub_sequence":0,"#,
             r#""event_index":0,"log_type":"test.numbered","attempts":2,"first_time":"2023-11-14T22:13:20.000Z","#,
-            r#""last_time":"2023-11-14T22:13:21.500Z","original":"{\"n\": 42}"}"#,
+            r#""last_time":"2023-11-14T22:13:21.500Z","is_text":true,"#,
+            r#""envelope":{"account":"111122223333","log_group":"a\"b"},"original":"{\"n\": 42}"}"#,
             "\n"
         )
     );
@@ -152,14 +155,15 @@ fn a_dead_letter_is_one_line_with_everything() {
 fn a_dead_letter_keeps_any_bytes() {
     let block = block("s", &[41, 42], &[1, 1], Budget::new(10).charge(0));
     let broken = DeadLetter { sink: None, reason: DeadReason::Broken, ..letter(&block, What::Record(1)) };
-    let value: serde_json::Value = serde_json::from_str(&line(&broken, b"\xff\x00\n")).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&line(&broken, &Original::Record(b"\xff\x00\n"))).unwrap();
     assert_eq!(value["original_base64"], "/wAK");
     assert_eq!(value["sequence"], "42");
     for key in ["original", "sink", "event_index", "log_type"] {
         assert_eq!(value.get(key), None, "{key}");
     }
     let piece = letter(&block, What::Piece { record: 0, index: 9 });
-    let value: serde_json::Value = serde_json::from_str(&line(&piece, "zwei\nZeilen".as_bytes())).unwrap();
+    let value: serde_json::Value =
+        serde_json::from_str(&line(&piece, &Original::Piece("zwei\nZeilen".as_bytes()))).unwrap();
     assert_eq!((&value["original"], &value["event_index"]), (&"zwei\nZeilen".into(), &9.into()));
-    assert_eq!(line(&piece, b"a\nb").matches('\n').count(), 1, "one line, whatever is in it");
+    assert_eq!(line(&piece, &Original::Piece(b"a\nb")).matches('\n').count(), 1, "one line, whatever is in it");
 }

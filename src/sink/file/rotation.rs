@@ -1,5 +1,6 @@
 //! A file that is appended to, synced and rotated. The dead letters use it too.
 
+use std::fs::TryLockError;
 use std::io::SeekFrom;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -83,11 +84,31 @@ impl Rotating {
         options.create(true).read(true).write(true).truncate(false);
         #[cfg(unix)]
         options.mode(self.rotation.mode);
-        let mut file = options.open(&self.path).await?;
+        let mut file = self.held(options.open(&self.path).await?).await?;
         let bytes = whole_lines(&mut file).await?;
         file.set_len(bytes).await?;
         file.seek(SeekFrom::Start(bytes)).await?;
         Ok(Open { file, bytes, since: Instant::now() })
+    }
+
+    /// Holds a file while it is written: nobody is to take lines out of it meanwhile (`siemline replay --remove` does). Where
+    /// there are no locks, nothing is held.
+    async fn held(&self, file: File) -> io::Result<File> {
+        let file = file.into_std().await;
+        if let Err(TryLockError::WouldBlock) = file.try_lock_shared() {
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, "lines are being taken out of it"));
+        }
+        // Before it was held, another may have taken its place.
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt as _;
+            let there = tokio::fs::metadata(&self.path).await?;
+            let own = file.metadata()?;
+            if (there.dev(), there.ino()) != (own.dev(), own.ino()) {
+                return Err(io::Error::new(io::ErrorKind::ResourceBusy, "another file has just taken its place"));
+            }
+        }
+        Ok(File::from_std(file))
     }
 
     async fn put_aside(&self) -> io::Result<()> {

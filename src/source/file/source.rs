@@ -295,7 +295,7 @@ impl Reading {
     fn record(&mut self, data: Bytes) -> Record {
         let position = Position::new(Arc::clone(&self.shard), Sequence::from(self.next));
         self.next += 1;
-        Record { data, position, arrival_ms: self.arrival_ms, let_go: None }
+        Record { data, position, arrival_ms: self.arrival_ms, let_go: None, again: None }
     }
 
     fn failed(&self, error: io::Error) -> Error {

@@ -54,7 +54,7 @@ impl Opener {
         let arrival_ms = record.approximate_arrival_timestamp.and_then(|time| time.to_millis().ok());
         let data = Bytes::from(record.data.into_inner());
         let position = Position::new(Arc::clone(&self.shard), Sequence::new(&record.sequence_number));
-        let plain = |position| vec![Record { data: data.clone(), position, arrival_ms, let_go: None }];
+        let plain = |position| vec![Record { data: data.clone(), position, arrival_ms, let_go: None, again: None }];
         let found = match kpl::read(&data, AGGREGATE_RECORDS_MAX) {
             Found::Aggregate(found) if !found.is_empty() => found,
             Found::Plain | Found::Aggregate(_) => return Opened { records: plain(position), ..Opened::default() },
@@ -70,6 +70,7 @@ impl Opener {
             position: Position { sub_sequence: u64::from(found.sub_sequence), ..position.clone() },
             arrival_ms,
             let_go,
+            again: None,
         };
         let records = found.into_iter().map(record).collect();
         Opened { records, is_aggregate: true, outside, discarded, ..Opened::default() }

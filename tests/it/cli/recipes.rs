@@ -53,6 +53,7 @@ fn every_recipe_passes_the_check() {
         "opensearch_serverless",
         "opensearch_service",
         "panther",
+        "s3_archive",
         "splunk_cloud",
         "splunk_enterprise",
         "sumo",

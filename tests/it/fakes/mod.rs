@@ -15,6 +15,7 @@ pub mod intake;
 pub mod kinesis;
 pub mod plan;
 pub mod proxy;
+pub mod s3;
 pub mod sasl_broker;
 pub mod stream;
 pub mod sts;
