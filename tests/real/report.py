@@ -13,6 +13,7 @@ class Report:
     put: int = 0
     delivered: int = 0
     duplicates: int = 0
+    dead_lettered: int = 0
     lost: int = 0
     # The longest time that a shard stood without an owner who could read it, in seconds, where somebody watched.
     ownerless: float | None = None
@@ -23,6 +24,25 @@ class Report:
     checks: list = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
+    # Rows of their own, where a scenario has parts.
+    cases: list = field(default_factory=list)
+
+    def case(self, name: str) -> "Report":
+        """A part of the scenario, with checks and a row of its own. Its time ends when the next begins, or the scenario."""
+        print(f"  {name}", flush=True)
+        self.end()
+        self.cases.append(Report(f"{self.scenario}: {name}"))
+        return self.cases[-1]
+
+    def end(self):
+        """Stops the clock, also that of the last case."""
+        self.seconds = time.monotonic() - self.began
+        if self.cases and not self.cases[-1].seconds:
+            self.cases[-1].end()
+
+    def rows(self) -> list:
+        """What has a row in the table: the cases, or the scenario itself where it has none, or checks beside them."""
+        return self.cases if self.cases and not self.checks else [self, *self.cases]
 
     def check(self, name: str, passed: bool, details: str = ""):
         self.checks.append((name, bool(passed)))
@@ -40,9 +60,22 @@ class Report:
         self.duplicates = sum(out.duplicates() for out in outs)
         self.check("everything put came out", put and not lost, f"{self.delivered} of {self.put}{some(lost)}")
         self.check("nothing else came out", not foreign, f"{len(foreign)} unknown{some(foreign)}")
-        dead = sum(out.dead_lettered() for out in outs)
+        self.dead_lettered = dead = sum(out.dead_lettered() for out in outs)
         expected = "what was broken, and nothing else, was" if dead_letters else "nothing was"
         self.check(f"{expected} dead-lettered", dead == dead_letters, f"{dead} dead letters")
+
+    def settle(self, sent: set, accepted: Counter, dead_letters: set):
+        """Compares what was sent to a destination with how often it accepted each, and with what was dead-lettered."""
+        self.put, self.delivered = len(sent), len(sent & accepted.keys())
+        self.duplicates = sum(accepted.values()) - len(accepted)
+        self.dead_lettered = len(dead_letters)
+        lost, foreign = sorted(sent - accepted.keys() - dead_letters), sorted(accepted.keys() - sent)
+        self.lost = len(lost)
+        words = f"{self.delivered} accepted and {self.dead_lettered} dead letters of {self.put}, {self.duplicates} duplicates"
+        self.check("every event was accepted or dead-lettered", sent and not lost, words + some(lost))
+        self.check("nothing else came", not foreign, f"{len(foreign)} unknown{some(foreign)}")
+        both = sorted(dead_letters & accepted.keys())
+        self.check("nothing that was accepted was dead-lettered too", not both, f"{len(both)}{some(both)}")
 
     def failed(self) -> int:
         return sum(not passed for _, passed in self.checks)
@@ -58,8 +91,10 @@ def some(ids: list) -> str:
 
 
 def print_table(reports: list):
-    figures = ("put", "delivered", "duplicates", "lost", "ownerless", "seconds")
-    rows = [("scenario", *figures, "faults landed")]
+    reports = [row for report in reports for row in report.rows()]
+    figures = ("put", "delivered", "duplicates", "dead_lettered", "lost", "ownerless", "seconds")
+    titles = ("sent", "accepted", "duplicates", "dead-lettered", "lost", "ownerless", "seconds")
+    rows = [("scenario", *titles, "faults landed")]
     rows += [(one.scenario, *(figure(getattr(one, name), name) for name in figures), one.landed()) for one in reports]
     widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
     print()

@@ -8,7 +8,6 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +52,7 @@ def main() -> int:
     directory = Path(tempfile.mkdtemp(prefix="run-", dir=args.directory.resolve()))
     reports = [play(suite, scenario, directory / scenario.name) for scenario in scenarios.chosen(args.names)]
     print_table(reports)
-    failed = sum(report.failed() for report in reports)
+    failed = sum(row.failed() for report in reports for row in report.rows())
     if failed or args.keep:
         print(f"logs, checkpoints and output are in {directory}", flush=True)
         return 1 if failed else 0
@@ -78,7 +77,7 @@ def play(suite: Suite, scenario: scenarios.Scenario, place: Path) -> Report:
         report.check("the scenario came to its end", False, "\n" + traceback.format_exc())
     finally:
         signal.alarm(0)
-    report.seconds = time.monotonic() - report.began
+    report.end()
     return report
 
 
