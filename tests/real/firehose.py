@@ -31,7 +31,8 @@ class Stream:
         destination = {
             "RoleARN": "arn:aws:iam::123456789012:role/firehose", "BucketARN": f"arn:aws:s3:::{self.bucket.name}",
             "Prefix": "events/", "CompressionFormat": "UNCOMPRESSED",
-            "BufferingHints": {"SizeInMBs": 5, "IntervalInSeconds": 300}, "EncryptionConfiguration": {"NoEncryptionConfig": "NoEncryption"},
+            "BufferingHints": {"SizeInMBs": 5, "IntervalInSeconds": 300},
+            "EncryptionConfiguration": {"NoEncryptionConfig": "NoEncryption"},
         }
         self.firehose.create_delivery_stream(DeliveryStreamName=self.name, ExtendedS3DestinationConfiguration=destination)
 
