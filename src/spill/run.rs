@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::disk::Disk;
 use super::group::{GROUP_BYTES_MAX, GROUP_PARCELS_MAX, bytes_of};
@@ -67,16 +67,19 @@ pub struct Spill<D> {
 /// Dropping the future midway is safe: what is on the disk is delivered by the next process, and the rest is read again.
 pub async fn run<D: Disk>(spill: Spill<D>, lane: impl Future<Output = ()> + Send) {
     let mut at_work = AtWork::new(spill);
-    let mut lane_ended = false;
-    tokio::pin!(lane);
-    let work = at_work.work();
-    tokio::pin!(work);
-    loop {
-        tokio::select! {
-            () = &mut lane, if !lane_ended => lane_ended = true,
-            () = &mut work => return,
+    {
+        let mut lane_ended = false;
+        tokio::pin!(lane);
+        let work = at_work.work();
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                () = &mut lane, if !lane_ended => lane_ended = true,
+                () = &mut work => break,
+            }
         }
     }
+    at_work.count_the_rest().await;
 }
 
 struct AtWork<D> {
@@ -201,6 +204,18 @@ impl<D: Disk> AtWork<D> {
                 Action::Wake => {}
             }
         }
+    }
+
+    /// Waits for what the requests of a lane that was cut off hold: it is counted when they are gone, soon after the lane.
+    async fn count_the_rest(&mut self) {
+        let gone = async {
+            while !self.hold.is_empty() {
+                let settled = self.hold.next().await;
+                self.ended(settled);
+            }
+        };
+        // Who counts less than there is tells it as to be read again: no reason to wait for long.
+        let _in_time = timeout(STOP_AFTER, gone).await;
     }
 
     fn came(&mut self, parcel: Parcel, now: Instant) {
