@@ -64,8 +64,8 @@ impl Objects {
             .set_ssekms_key_id(self.options.kms_key.clone())
             .set_expected_bucket_owner(self.options.bucket_owner.clone())
             .body(ByteStream::from(object.body));
-        request.send().await.map_err(|error| self.failed("PutObject", &error))?;
-        Ok(())
+        let answer = request.send().await.map_err(|error| self.failed("PutObject", &error))?;
+        self.stands(answer.e_tag.as_deref(), "PutObject")
     }
 
     /// The keys that begin so, in their order, from behind the page that `token` ends; and the token of this page where another
@@ -164,6 +164,7 @@ impl Objects {
                 .set_expected_bucket_owner(self.options.bucket_owner.clone())
                 .body(ByteStream::from(part));
             let answer = request.send().await.map_err(|error| self.failed("UploadPart", &error))?;
+            self.stands(answer.e_tag.as_deref(), "UploadPart")?;
             let done = CompletedPart::builder().part_number(number).set_e_tag(answer.e_tag);
             let done = done
                 .set_checksum_crc32(answer.checksum_crc32)
@@ -201,6 +202,16 @@ impl Objects {
             Encryption::S3 => Some(ServerSideEncryption::Aes256),
             Encryption::Kms => Some(ServerSideEncryption::AwsKms),
         }
+    }
+
+    /// A success is S3's where it names the object's tag, as S3 always does. A page that a proxy answers to everything is a
+    /// success too, of which the SDK looks at nothing but the status.
+    fn stands(&self, e_tag: Option<&str>, call: &str) -> Result<(), Error> {
+        if e_tag.is_some_and(|tag| !tag.is_empty()) {
+            return Ok(());
+        }
+        let words = "success without the object's tag (ETag), which S3 always names: something else answers".to_owned();
+        Err(judge(&Said { status: Some(200), words, ..Said::default() }, &self.options.bucket, call))
     }
 
     fn failed<E>(&self, call: &str, error: &SdkError<E>) -> Error

@@ -79,6 +79,7 @@ fn meaning(said: &Said, call: &str) -> (Disposition, Option<String>) {
                 format!("allow s3:{action}, and the bucket's key if it has one (`siemline iam` prints the policy)");
             (Disposition::Pause, Some(words))
         }
+        ("", Some(200)) => pause("look at `endpoint_url`, and at the proxies on the way"),
         (_, Some(413)) => (Disposition::Split, None),
         (_, None) if said.lacks_credentials => pause("mend the credentials, or the role that is assumed"),
         (_, None | Some(408 | 409 | 429 | 500..)) => (retry, None),

@@ -122,6 +122,7 @@ fn failures_are_judged() {
         (Some(400), "ExpiredToken", Disposition::Pause, "renew"),
         (Some(400), "KMS.DisabledException", Disposition::Pause, "kms:GenerateDataKey"),
         (Some(400), "KMS.ThrottlingException", retry, ""),
+        (Some(200), "", Disposition::Pause, "proxies"),
         (Some(400), "InvalidRequest", Disposition::Pause, "does not pass by waiting"),
     ] {
         let said = Said { status, code: code.to_owned(), words: "said".to_owned(), ..Said::default() };

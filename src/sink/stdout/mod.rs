@@ -2,6 +2,8 @@
 
 mod options;
 mod sink;
+#[cfg(test)]
+mod tests;
 
 pub use options::StdoutOptions;
 pub use sink::StdoutSink;

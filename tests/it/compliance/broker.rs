@@ -21,7 +21,7 @@ pub struct Brokers {
 }
 
 impl Destination for Brokers {
-    const NAME: &'static str = "kafka";
+    const KIND: &'static str = "kafka";
     const LANE: LaneDefaults = KafkaOptions::LANE;
     type Sink = Kafka;
 

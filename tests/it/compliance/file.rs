@@ -17,7 +17,7 @@ pub struct File {
 }
 
 impl Destination for File {
-    const NAME: &'static str = "file";
+    const KIND: &'static str = "file";
     const LANE: LaneDefaults = FileOptions::LANE;
     type Sink = FileSink;
 

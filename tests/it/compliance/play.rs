@@ -28,7 +28,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// A destination with its sink. What it does in a scenario is settled when it starts.
 pub trait Destination: Sized {
     /// As the configuration calls the kind of sink.
-    const NAME: &'static str;
+    const KIND: &'static str;
+    /// The name of the row: the kind's, or one that begins with it where the kind has several.
+    const NAME: &'static str = Self::KIND;
     /// What its lane takes by default.
     const LANE: LaneDefaults;
     /// Its sink.
@@ -36,6 +38,11 @@ pub trait Destination: Sized {
 
     /// What a scenario comes to here.
     fn cell(scenario: Scenario) -> Cell;
+
+    /// How long the lane waits for an answer.
+    fn patience(scenario: Scenario) -> &'static str {
+        scenario.request_timeout()
+    }
 
     async fn start(scenario: Scenario) -> Self;
 
@@ -53,6 +60,42 @@ pub trait Destination: Sized {
 
     /// The destination is as it should be from now on.
     async fn mend(&self);
+
+    /// All sinks are gone. Waits until what they sent is there, where that takes longer than to answer.
+    async fn settle(&self) {}
+}
+
+/// A law of delivery, as the harness holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Law {
+    /// Every reading of an event has one end, and the meter counts the same.
+    OneEnd,
+    /// Every event ends as delivered or dead-lettered.
+    NoneLost,
+    /// What is said to be delivered is there.
+    SuccessIsSpoken,
+    /// What is dead-lettered has one letter, and is not there.
+    DeadLettersAreUndelivered,
+    /// As many events as were refused are dead-lettered, with the destination's own code.
+    OnlyTheRefusedAreBuried,
+    /// The destination is given no event more often than the scenario costs.
+    NoMoreDuplicates,
+    /// The lane pauses where a person has to mend something, and nowhere else.
+    PausesAreForPeople,
+    /// The destination's own wait is kept.
+    WaitsAreKept,
+    /// What was to go wrong did go wrong.
+    FaultsLand,
+    /// It comes to an end.
+    NothingStandsStill,
+}
+
+/// A law that was broken, and how.
+#[derive(Clone, Debug)]
+pub struct Complaint {
+    pub scenario: Scenario,
+    pub law: Law,
+    pub words: String,
 }
 
 /// Plays all scenarios that have a meaning at a destination, side by side. What is not as it has to be is told all at once.
@@ -62,38 +105,32 @@ pub async fn hold<D: Destination>() {
         Cell::Meaningless(_) => None,
     });
     let complaints = join_all(played).await.concat();
-    assert!(complaints.is_empty(), "{}:\n{}", D::NAME, complaints.join("\n"));
+    let lines: Vec<String> =
+        complaints.iter().map(|Complaint { scenario, law, words }| format!("{scenario:?}: {law:?}: {words}")).collect();
+    assert!(lines.is_empty(), "{}:\n{}", D::NAME, lines.join("\n"));
 }
 
 /// Plays one scenario. What is not as it has to be.
-async fn play<D: Destination>(scenario: Scenario, expected: Expected) -> Vec<String> {
+pub async fn play<D: Destination>(scenario: Scenario, expected: Expected) -> Vec<Complaint> {
     let destination = D::start(scenario).await;
     let desk = Desk::default();
     let started = Instant::now();
     if timeout(PLAY_MAX, act(scenario, &destination, &desk)).await.is_err() {
-        let standing = desk.meter.state();
-        return vec![format!("{scenario:?}: it stands still: {standing:?}, {:?}", desk.meter.condition())];
+        let words = format!("{:?}, {:?}", desk.meter.state(), desk.meter.condition());
+        return vec![Complaint { scenario, law: Law::NothingStandsStill, words }];
     }
     let lasted = started.elapsed();
-    let seen = desk.seen(&destination.received());
-    let wanted = Seen {
-        arrived: EVENTS - expected.buried,
-        buried: expected.buried,
-        codes: (expected.buried > 0).then(|| expected.code.to_owned()).into_iter().collect(),
-        pauses: expected.pauses,
-        duplicates: seen.duplicates,
-    };
-    let mut complaints = desk.broken_laws(&destination.received());
-    if seen != wanted || !expected.duplicates.contains(&seen.duplicates) {
-        complaints.push(format!("seen {seen:?}, expected {expected:?}"));
-    }
+    destination.settle().await;
+    let received = destination.received();
+    let mut broken = desk.broken_laws(&received);
+    broken.extend(desk.surprises(&received, &expected));
     if destination.faults_left() > 0 {
-        complaints.push(format!("{} faults have not landed", destination.faults_left()));
+        broken.push((Law::FaultsLand, format!("{} faults have not landed", destination.faults_left())));
     }
     if lasted < expected.lasts {
-        complaints.push(format!("it lasted {lasted:?}"));
+        broken.push((Law::WaitsAreKept, format!("it lasted {lasted:?}, not {:?}", expected.lasts)));
     }
-    complaints.into_iter().map(|complaint| format!("{scenario:?}: {complaint}")).collect()
+    broken.into_iter().map(|(law, words)| Complaint { scenario, law, words }).collect()
 }
 
 async fn act<D: Destination>(scenario: Scenario, destination: &D, desk: &Desk) {
@@ -170,16 +207,6 @@ struct Desk {
     events: Arc<EventMeter>,
 }
 
-/// What a scenario came to.
-#[derive(Debug, PartialEq, Eq)]
-struct Seen {
-    arrived: u32,
-    buried: u32,
-    codes: BTreeSet<String>,
-    pauses: u64,
-    duplicates: u32,
-}
-
 impl Desk {
     /// A lane that delivers these events, each with a receipt of its own.
     fn deliver<D: Destination>(
@@ -192,7 +219,7 @@ impl Desk {
             "batch_entries_max": BATCH,
             "batch_age_max": "1h",
             "requests_in_flight_max": 1,
-            "request_timeout": scenario.request_timeout(),
+            "request_timeout": D::patience(scenario),
             "retry_first": "1ms",
             "retry_max": "20ms",
             "refusals_in_a_row_max": REFUSALS_MAX,
@@ -233,21 +260,29 @@ impl Desk {
         ends.iter().filter(|(_, ends)| ends.last() == Some(&Outcome::Abandoned)).map(|(row, _)| *row).collect()
     }
 
-    fn seen(&self, received: &BTreeMap<String, u32>) -> Seen {
+    /// What is not as it was expected of this scenario.
+    fn surprises(&self, received: &BTreeMap<String, u32>, expected: &Expected) -> Vec<(Law, String)> {
         let letters = self.letters.0.lock().unwrap();
-        let count = |length: usize| u32::try_from(length).unwrap();
-        Seen {
-            arrived: count(received.len()),
-            buried: count(letters.len()),
-            codes: letters.iter().map(|letter| letter.code.to_string()).collect(),
-            pauses: self.meter.pauses.get(),
-            duplicates: received.values().map(|times| times - 1).sum(),
+        let mut surprises = Vec::new();
+        let codes: BTreeSet<&str> = letters.iter().map(|letter| letter.code.as_ref()).collect();
+        let wanted = (expected.buried > 0).then_some(expected.code).into_iter().collect();
+        if letters.len() != expected.buried as usize || codes != wanted {
+            let words = format!("{} dead letters {codes:?}, not {} {wanted:?}", letters.len(), expected.buried);
+            surprises.push((Law::OnlyTheRefusedAreBuried, words));
         }
+        let duplicates: u32 = received.values().map(|times| times - 1).sum();
+        if !expected.duplicates.contains(&duplicates) {
+            surprises.push((Law::NoMoreDuplicates, format!("{duplicates} duplicates, not {:?}", expected.duplicates)));
+        }
+        let pauses = self.meter.pauses.get();
+        if pauses != expected.pauses {
+            surprises.push((Law::PausesAreForPeople, format!("{pauses} pauses, not {}", expected.pauses)));
+        }
+        surprises
     }
 
-    /// Conservation, event by event: each reading has one end; the last end is delivered or dead-lettered; what is said to be
-    /// delivered is there; what is dead-lettered has one letter and is not there; and the meter counts the same.
-    fn broken_laws(&self, received: &BTreeMap<String, u32>) -> Vec<String> {
+    /// Conservation, event by event.
+    fn broken_laws(&self, received: &BTreeMap<String, u32>) -> Vec<(Law, String)> {
         let ends = self.ends.lock().unwrap();
         let letters = self.letters.0.lock().unwrap();
         let row_of = |letter: &DeadLetter| match letter.what {
@@ -256,20 +291,23 @@ impl Desk {
         };
         let mut broken = Vec::new();
         for n in 0..EVENTS {
-            let (is_there, buried) =
-                (received.contains_key(&uid(n)), letters.iter().filter(|letter| row_of(letter) == n).count());
+            let is_there = received.contains_key(&uid(n));
+            let buried = letters.iter().filter(|letter| row_of(letter) == n).count();
             let last = ends.get(&n).and_then(|ends| ends.last().copied());
-            match last {
-                Some(Outcome::Delivered) if is_there && buried == 0 => {}
-                Some(Outcome::DeadLettered) if !is_there && buried == 1 => {}
-                _ => broken.push(format!("event {n} ended as {last:?}, there: {is_there}, letters: {buried}")),
-            }
+            let law = match last {
+                Some(Outcome::Delivered) if !is_there => Law::SuccessIsSpoken,
+                Some(Outcome::Delivered) if buried > 0 => Law::DeadLettersAreUndelivered,
+                Some(Outcome::DeadLettered) if is_there || buried != 1 => Law::DeadLettersAreUndelivered,
+                Some(Outcome::Delivered | Outcome::DeadLettered) => continue,
+                _ => Law::NoneLost,
+            };
+            broken.push((law, format!("event {n} ended as {last:?}, there: {is_there}, letters: {buried}")));
         }
         let readings = *self.readings.lock().unwrap();
         let noted: usize = ends.values().map(Vec::len).sum();
         let counted = self.meter.delivered.get() + self.meter.dead_lettered.get() + self.meter.abandoned.get();
         if noted != readings || counted != u64::try_from(readings).unwrap() {
-            broken.push(format!("{readings} readings, {noted} ends, {counted} counted"));
+            broken.push((Law::OneEnd, format!("{readings} readings, {noted} ends, {counted} counted")));
         }
         broken
     }

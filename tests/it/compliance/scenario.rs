@@ -158,7 +158,8 @@ impl Scenario {
             Self::OneTooLarge if n == GIANT => 20_000,
             _ => 0,
         };
-        format!(r#"{{"class_uid":2004,"n":{n},"text":"{}"}}"#, "x".repeat(bytes))
+        let text = "x".repeat(bytes);
+        format!(r#"{{"class_uid":2004,"n":{n},"finding_info":{{"uid":"finding-{n}"}},"text":"{text}"}}"#)
     }
 
     /// How long the lane waits for an answer: long, but where one never comes.

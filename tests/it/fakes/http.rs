@@ -13,7 +13,7 @@ use std::pin::Pin;
 use futures_util::stream::{self, Stream};
 use http_body_util::{BodyExt as _, Limited, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, SET_COOKIE};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderValue, RETRY_AFTER, SET_COOKIE};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response, Version};
@@ -58,6 +58,8 @@ pub struct Reply {
     pub retry_after_s: Option<u32>,
     /// `Set-Cookie`, if it sets one.
     pub cookie: Option<String>,
+    /// `ETag`, if it names one.
+    pub e_tag: Option<Box<str>>,
     pub delay: Duration,
     pub ending: Ending,
     /// Pieces that follow the body, for as long as somebody sends them; their type.
@@ -93,6 +95,7 @@ impl Reply {
             body: body.into(),
             retry_after_s: None,
             cookie: None,
+            e_tag: None,
             delay: Duration::ZERO,
             ending: Ending::Whole,
             pieces: None,
@@ -269,6 +272,9 @@ fn response(reply: &Reply, frames: Vec<Result<Frame<Bytes>, io::Error>>) -> Resp
     }
     if let Some(cookie) = &reply.cookie {
         response = response.header(SET_COOKIE, cookie);
+    }
+    if let Some(e_tag) = &reply.e_tag {
+        response = response.header(ETAG, &**e_tag);
     }
     let body: Body = StreamBody::new(Box::pin(stream::iter(frames)));
     response.body(body).expect("a status and some headers are a response")

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use md5::{Digest as _, Md5};
 
 use super::http::{Asked, Reply, Server};
 use super::plan::{Plan, after, before};
@@ -83,6 +84,9 @@ fn answer(state: &mut State, plan: &mut Plan, asked: &Asked) -> Reply {
     if bucket != BUCKET {
         return Reply::new(404, error("NoSuchBucket"));
     }
+    if asked.method == "PUT" && asked.body.len() > plan.body_bytes_max {
+        return Reply::new(400, error("EntityTooLarge"));
+    }
     let fault = plan.next();
     if let Some(reply) = before(fault.as_ref()) {
         return reply;
@@ -120,7 +124,7 @@ fn honest(state: &mut State, asked: &Asked, key: &str) -> Reply {
                 return Reply::new(400, error("BadDigest"));
             }
             upload.parts.insert(query["partNumber"].parse().unwrap(), asked.body.clone());
-            Reply::new(200, "")
+            stored(asked)
         }
         ("POST", Some(id)) => {
             let Some(upload) = state.uploads.remove(id) else { return Reply::new(404, error("NoSuchUpload")) };
@@ -143,7 +147,7 @@ fn honest(state: &mut State, asked: &Asked, key: &str) -> Reply {
         ("PUT", None) if !is_sound(asked) => Reply::new(400, error("BadDigest")),
         ("PUT", None) => {
             put(state, key, asked.body.clone(), kept(asked));
-            Reply::new(200, "")
+            stored(asked)
         }
         ("GET", None) if query.contains_key("list-type") => list(state, &query),
         ("GET", None) => match state.objects.get(key) {
@@ -180,6 +184,15 @@ fn list(state: &State, query: &BTreeMap<String, String>) -> Reply {
 fn put(state: &mut State, key: &str, body: Vec<u8>, headers: BTreeMap<String, String>) {
     let times = state.objects.get(key).map_or(0, |object| object.times) + 1;
     state.objects.insert(key.to_owned(), Object { body, times, headers });
+}
+
+/// The answer to bytes that stand there now: their tag, and nothing else.
+fn stored(asked: &Asked) -> Reply {
+    let tag = Md5::digest(&asked.body).iter().fold(String::new(), |mut tag, byte| {
+        let _ = write!(tag, "{byte:02x}");
+        tag
+    });
+    Reply { e_tag: Some(format!("\"{tag}\"").into()), ..Reply::new(200, "") }
 }
 
 /// The headers that say how an object is to be kept.
