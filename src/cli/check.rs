@@ -62,6 +62,11 @@ pub fn check(path: &Path, connect: bool, canary: bool) -> Result<u8, End> {
                 all_well &= say("spill", name, &check_spill(spill).await);
             }
         }
+        if let Some(store) = &pipeline.letter_store {
+            let asked = Box::pin(store.check()).await;
+            let answer = asked.map(|()| "ready".to_owned()).map_err(|error| error.to_string());
+            all_well &= say("dead letters", store.kind(), &answer);
+        }
         all_well
     });
     Ok(if all_well { 0 } else { FAILED })
