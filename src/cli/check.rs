@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::{End, FAILED, runtime};
 use crate::config;
-use crate::delivery::{Sink as _, SpillSettings};
+use crate::delivery::{Sink as _, SpillPlace, SpillSettings};
 use crate::lease::{Surroundings, vanishes};
 use crate::normalize::mapping;
-use crate::pipeline::{self, AnySink, SourceSettings};
+use crate::pipeline::{self, AnySink, Bucket, SourceSettings};
 use crate::sink::splunk_hec::Canary;
 use crate::source::file::FileSource;
 use crate::source::kinesis::{KinesisSource, vanishing_files};
@@ -93,10 +93,11 @@ fn vanishing_in(pipeline: &pipeline::Settings, surroundings: &Surroundings) -> V
     }
     };
     let of_sink = |(name, sink): &(Arc<str>, pipeline::SinkSettings)| {
-        let spill = sink.lane.spill().filter(|spill| !spill.directory_may_vanish)?;
+        let spill = sink.lane.spill()?;
+        let SpillPlace::Directory { path, may_vanish: false } = &spill.place else { return None };
         // A volume that is mounted comes along, wherever an orchestrator starts the next copy.
         let here = Surroundings { orchestrator: None, ..surroundings.clone() };
-        let why = vanishes(&std::path::absolute(&spill.directory).ok()?, &here)?;
+        let why = vanishes(&std::path::absolute(path).ok()?, &here)?;
         Some(format!(
             "sink `{name}`: {why}: up to {} of events that its spill holds would be lost to it: mount a path for `directory` \
              under `lane.spill`, or set `directory_may_vanish` there",
@@ -131,16 +132,21 @@ async fn check_source(name: &str, source: &SourceSettings) -> Result<String, Str
 
 /// Says whether a spill could begin, and what an earlier process left in it.
 async fn check_spill(spill: &SpillSettings) -> Result<String, String> {
-    let directory = spill.directory.display();
-    let found = Directory::probe(&spill.directory).await.map_err(|error| {
-        format!(
-            "{directory} cannot be made or written: {error}: mend it, or name another `directory` under `lane.spill`"
-        )
-    })?;
+    let place = &spill.place;
+    let found = match place {
+        SpillPlace::Directory { path, .. } => Directory::probe(path).await.map_err(|error| {
+            format!(
+                "{place} cannot be made or written: {error}: mend it, or name another `directory` under `lane.spill`"
+            )
+        })?,
+        SpillPlace::S3(options) => {
+            Box::pin(Bucket::probe(options)).await.map_err(|error| format!("{place}: {error}"))?
+        }
+    };
     let holds = format!("ready, holds {} bytes of {}", found.bytes, Size(spill.bytes_max.get()));
     Ok(match found.damaged {
         0 => holds,
-        damaged => format!("{holds}; {damaged} damaged segments are kept in {directory}"),
+        damaged => format!("{holds}; {damaged} damaged segments are kept in {place}"),
     })
 }
 

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use super::End;
 use crate::aws::permission::{Home, Permissions, Policy};
 use crate::config::{self, DeadLetterOptions, Options, SinkOptions, SourceOptions};
+use crate::delivery::SpillPlace;
+use crate::pipeline;
 use crate::sink;
 use crate::source::kinesis;
 
@@ -22,9 +24,14 @@ pub enum Purpose {
 /// Prints a policy for the process and one for each role that it assumes; what is not known is said on standard error.
 pub fn iam(path: &Path, region: Option<&str>, account: Option<&str>, purpose: Purpose) -> Result<u8, End> {
     // All mistakes are told here as everywhere.
-    config::load(path).map_err(End::usage)?;
+    let settings = config::load(path).map_err(End::usage)?;
     let home = Home::new(region, account);
-    let permissions = permissions(config::options(path).map_err(End::usage)?, &home, purpose);
+    let mut permissions = permissions(config::options(path).map_err(End::usage)?, &home, purpose);
+    for (_, sink) in &settings.pipeline.sinks {
+        if let Some(SpillPlace::S3(options)) = sink.lane.spill().map(|spill| &spill.place) {
+            permissions.extend(pipeline::bucket_permissions(options, &home));
+        }
+    }
     let policies: Vec<Value> = permissions.policies(&home).into_iter().map(json_of).collect();
     println!("{:#}", Value::Array(policies));
     for comment in permissions.comments(&home) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::options::{DeadLetterOptions, LogOptions, NormalizeOptions, Options};
 use super::place::{self, Mistake};
+use crate::delivery::SpillPlace;
 use crate::normalize::Mappings;
 use crate::normalize::redact::{self, Redactions, Redactor};
 use crate::pipeline::{self, AccountsSettings, LetterStore, SinkSettings, SourceSettings};
@@ -63,7 +64,7 @@ fn read(path: &Path) -> Result<(String, String), Mistake> {
 /// With the first mistake.
 pub fn check_log_types(path: &Path, settings: &Settings, mappings: &Arc<Mappings>) -> Result<(), Mistake> {
     let (file, text) = read(path)?;
-    let resolver = Resolver { file: &file, text: &text };
+    let resolver = Resolver { file: &file, text: &text, redacts: false };
     let pipeline = &settings.pipeline;
     Redactor::new(&pipeline.redactions, mappings).map_err(|error| resolver.in_redaction(&error))?;
     let known = mappings.known_log_types();
@@ -76,7 +77,8 @@ pub fn check_log_types(path: &Path, settings: &Settings, mappings: &Arc<Mappings
 ///
 /// As [`load`].
 pub fn parse(file: &str, text: &str) -> Result<Settings, Mistake> {
-    Resolver { file, text }.resolve(parse_options(file, text)?)
+    let options = parse_options(file, text)?;
+    Resolver { file, text, redacts: !options.redact.is_empty() }.resolve(options)
 }
 
 fn parse_options(file: &str, text: &str) -> Result<Options, Mistake> {
@@ -92,6 +94,8 @@ fn parse_options(file: &str, text: &str) -> Result<Options, Mistake> {
 struct Resolver<'a> {
     file: &'a str,
     text: &'a str,
+    /// Whether anything is redacted.
+    redacts: bool,
 }
 
 impl Resolver<'_> {
@@ -108,7 +112,7 @@ impl Resolver<'_> {
         let redactions = Redactions::new(redactions).map_err(|error| self.in_redaction(&error))?;
         let accounts = AccountsSettings::load(&options.enrich.accounts)
             .map_err(|error| self.mistake(&["enrich", "accounts", "file"], &error.to_string()))?;
-        let letter_store = self.letter_store(&options.dead_letter, !options.redact.is_empty())?;
+        let letter_store = self.letter_store(&options.dead_letter)?;
         let pipeline = pipeline::Settings {
             sources,
             sinks,
@@ -173,24 +177,45 @@ impl Resolver<'_> {
         make: fn(&O) -> Result<SinkSettings, sink::Error>,
     ) -> Result<Vec<(Arc<str>, SinkSettings)>, Mistake> {
         let made = named.iter().map(|(name, options)| match make(options) {
-            Ok(sink) => Ok((Arc::from(name.as_str()), sink)),
+            Ok(sink) => {
+                self.check_spill(&["sink", kind, name, "lane", "spill", "s3"], &sink)?;
+                Ok((Arc::from(name.as_str()), sink))
+            }
             Err(error) => Err(self.mistake(&["sink", kind, name], &error.to_string())),
         });
         made.collect()
     }
 
+    /// A spill that leaves the machine, if the sink has one.
+    fn check_spill(&self, path: &[&str], sink: &SinkSettings) -> Result<(), Mistake> {
+        let Some(SpillPlace::S3(options)) = sink.lane.spill().map(|spill| &spill.place) else { return Ok(()) };
+        self.check_originals(path, options.unredacted, "a spill holds", "name a local `directory`")?;
+        match pipeline::bucket_mistake(options) {
+            Some(error) => Err(self.mistake(path, &error.to_string())),
+            None => Ok(()),
+        }
+    }
+
     /// The store of dead letters on the network, if there is one.
-    fn letter_store(&self, options: &DeadLetterOptions, redacts: bool) -> Result<Option<LetterStore>, Mistake> {
+    fn letter_store(&self, options: &DeadLetterOptions) -> Result<Option<LetterStore>, Mistake> {
         // Each kind stands here by name, so that a new one cannot be forgotten.
         let DeadLetterOptions { file: _, s3 } = options;
         let Some(options) = s3 else { return Ok(None) };
         let path = ["dead_letter", "s3"];
-        if redacts && !options.unredacted {
-            let words = "dead letters hold the originals, which no redaction has seen: set `unredacted = true` if they may lie \
-                         there all the same, or keep them in the local file only";
-            return Err(self.mistake(&path, words));
-        }
+        self.check_originals(&path, options.unredacted, "dead letters hold", "keep them in the local file only")?;
         LetterStore::s3(options).map(Some).map_err(|error| self.mistake(&path, &error.to_string()))
+    }
+
+    /// What was redacted leaves the machine as it was read where somebody said that it may, and only there.
+    fn check_originals(&self, path: &[&str], may_leave: bool, what: &str, otherwise: &str) -> Result<(), Mistake> {
+        if may_leave || !self.redacts {
+            return Ok(());
+        }
+        let words = format!(
+            "{what} the originals, which no redaction has seen: set `unredacted = true` if they may lie there all the same, or \
+             {otherwise}"
+        );
+        Err(self.mistake(path, &words))
     }
 
     /// Names are told apart in routes, metrics and checkpoints: one may not stand for two.

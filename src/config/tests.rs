@@ -43,9 +43,16 @@ fn the_table_of_formats_is_current() {
 /// Guards that the example names real options: with its options uncommented and its placeholders filled, it is read.
 #[test]
 fn the_example_is_read() {
-    let mut text = String::new();
+    let (mut text, mut is_other_place) = (String::new(), false);
     for line in generate::example().lines().skip(1).filter(|line| !line.starts_with("##")) {
         let line = line.strip_prefix("# ").unwrap_or(line);
+        if line.starts_with('[') {
+            // A spill lies in a directory or in a bucket.
+            is_other_place = line.ends_with(".lane.spill.s3]");
+        }
+        if is_other_place {
+            continue;
+        }
         if line.starts_with('[') || line.contains(" = ") && !line.contains("= <") {
             text.push_str(line);
             if line.ends_with(".lane.spill]") {
@@ -134,6 +141,36 @@ fn originals_leave_the_machine_on_word_only() {
     }
     let told = parse("c.toml", &format!("{SOURCE}{SINK}{store}prefix = '/x'\n")).unwrap_err().to_string();
     assert!(told.contains("prefix: a key begins without a slash"), "{told}");
+
+    let spill = "[sink.stdout.o.lane.spill.s3]\nbucket = 'spills'\nprefix = 'o/'\n";
+    let told = parse("c.toml", &format!("{SOURCE}{SINK}{redact}{spill}")).unwrap_err().to_string();
+    assert!(told.starts_with("c.toml:7:") && told.contains("a spill holds the originals"), "{told}");
+    assert!(told.contains("set `unredacted = true`"), "{told}");
+    for right in [format!("{redact}{spill}unredacted = true\n"), spill.to_owned()] {
+        parse("c.toml", &format!("{SOURCE}{SINK}{right}")).unwrap();
+    }
+}
+
+/// Guards that a spill has one place, and one that no other can have by its name.
+#[test]
+fn a_spill_has_one_place() {
+    for (spill, part) in [
+        ("bytes_max = '1GiB'", "names no place, or two"),
+        ("directory = 'x'\ns3 = { bucket = 'spills', prefix = 'o/' }", "names no place, or two"),
+        (
+            "directory_may_vanish = true\ns3 = { bucket = 'spills', prefix = 'o/' }",
+            "belongs to a spill in a `directory`",
+        ),
+        ("s3 = { bucket = 'spills' }", "missing field `prefix`"),
+        ("s3 = { bucket = 'spills', prefix = 'o' }", "ends with `/`"),
+        ("s3 = { bucket = 'spills', prefix = '/o/' }", "begins without a slash"),
+        ("s3 = { bucket = 'spills', prefix = '{log_type}/' }", "without braces"),
+        ("s3 = { bucket = 's/p', prefix = 'o/' }", "bucket"),
+    ] {
+        let told = parse("c.toml", &format!("{SOURCE}{SINK}[sink.stdout.o.lane.spill]\n{spill}\n"));
+        let told = told.unwrap_err().to_string();
+        assert!(told.contains(part), "{spill}: {told}");
+    }
 }
 
 /// Guards that a user's own order of columns and zone reach the mappings, and the words where they cannot.

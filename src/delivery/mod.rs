@@ -43,7 +43,7 @@ pub use memory::{Memory, MemoryKey};
 pub use options::{LaneDefaults, LaneOptions, LaneSettings, OptionsError};
 pub use oversize::{Oversize, TrimmedEvent};
 pub use schedule::{RETRY_AFTER_MAX, Schedule};
-pub use spill_options::{SpillOptions, SpillSettings};
+pub use spill_options::{SpillBucketOptions, SpillOptions, SpillPlace, SpillSettings};
 pub use stored_letter::{KeptLine, WrittenLetter};
 pub use tasks::{Here, Tasks};
 pub use verdict::{Delivery, Disposition, Error, Reason, Verdict, Verdicts};

@@ -128,6 +128,12 @@ pub enum OptionsError {
         /// The least.
         min: Size,
     },
+    /// A spill lies in one place.
+    #[error("the spill names no place, or two: write `directory`, or `s3` with `bucket` and `prefix`, and not both")]
+    SpillPlace,
+    /// A bucket is not wiped by a restart.
+    #[error("`directory_may_vanish` belongs to a spill in a `directory`: leave it out with `s3`")]
+    SpillMayVanish,
     /// The first wait is longer than the longest.
     #[error("`retry_first` ({first}) is longer than `retry_max` ({max})")]
     Retry {

@@ -32,4 +32,5 @@ pub use letter_store::{LetterStore, LettersOfStore};
 pub use options::{DeadLetterFileOptions, PipelineOptions};
 pub use run::{Error, run};
 pub use settings::{Settings, SourceSettings};
+pub use spills::{Bucket, BucketHold, Tempo, bucket_mistake, bucket_permissions};
 pub use summary::{SinkSummary, StandingStill, Summary};

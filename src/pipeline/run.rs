@@ -45,12 +45,12 @@ pub enum Error {
     #[error(transparent)]
     Redact(#[from] redact::Error),
     /// A lane's spill cannot begin.
-    #[error("the spill of sink `{name}` in {directory}: {error}")]
+    #[error("the spill of sink `{name}` in {place}: {error}")]
     Spill {
         /// The sink.
         name: Arc<str>,
         /// Where.
-        directory: String,
+        place: String,
         /// Why, and the remedy.
         error: spill::Error,
     },
@@ -86,7 +86,13 @@ pub async fn run(
         Err(error) => return (Summary::default(), Err(error)),
     };
     // Before anything is read, too: what a lane cannot spill would stop the reading later.
-    let spills = match Spills::open(&settings).await {
+    let opened = tokio::select! {
+        biased;
+        opened = Spills::open(&settings) => opened,
+        // Nothing was begun; watching whether another process has one may take a while.
+        () = shutdown.requested() => return (Summary::default(), Ok(())),
+    };
+    let spills = match opened {
         Ok(spills) => spills,
         Err(error) => return (Summary::default(), Err(error)),
     };

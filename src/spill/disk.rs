@@ -1,4 +1,4 @@
-//! Where segments lie: a directory, or, for tests, memory that crashes.
+//! Where segments lie: a directory; the pipeline knows buckets besides, and tests memory that crashes.
 
 use std::fs::{File, TryLockError};
 use std::future::Future;
@@ -40,7 +40,7 @@ pub struct Directory {
     _lock: File,
 }
 
-/// What lies in a directory.
+/// What lies in a place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
     /// The bytes of segments that are still to be delivered, in part or as a whole.
@@ -56,6 +56,17 @@ const MODE: u32 = 0o600;
 
 /// What a probe writes: a block of most file systems.
 const PROBE_BYTES: usize = 4096;
+
+impl Inventory {
+    /// What these files are, by their names and sizes. Pure.
+    #[must_use]
+    pub fn of(files: impl IntoIterator<Item = (String, u64)>) -> Self {
+        files.into_iter().fold(Self::default(), |found, (name, bytes)| Self {
+            bytes: found.bytes + if name.ends_with(SEGMENT_SUFFIX) { bytes } else { 0 },
+            damaged: found.damaged + usize::from(name.ends_with(DAMAGED_SUFFIX)),
+        })
+    }
+}
 
 impl Directory {
     /// Makes the directory if it is not there, and locks it.
@@ -93,16 +104,7 @@ impl Directory {
             Err(error) if error.kind() != io::ErrorKind::NotFound => written.and(Err(error))?,
             _ => written?,
         }
-        let mut found = Inventory::default();
-        if nearest == path {
-            for (name, bytes) in list(&path).await? {
-                if name.ends_with(SEGMENT_SUFFIX) {
-                    found.bytes += bytes;
-                }
-                found.damaged += usize::from(name.ends_with(DAMAGED_SUFFIX));
-            }
-        }
-        Ok(found)
+        Ok(if nearest == path { Inventory::of(list(&path).await?) } else { Inventory::default() })
     }
 
     async fn write_probe(path: &Path) -> io::Result<()> {

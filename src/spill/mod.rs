@@ -35,6 +35,14 @@ pub enum Error {
     /// Another lane or another process has the directory.
     #[error("it is in use by another lane or another process: give each lane of each process a directory of its own")]
     InUse,
+    /// Another process renews its hold on the prefix of a bucket.
+    #[error(
+        "{holder} holds it and is alive: stop that one first, or give each lane of each process a `prefix` of its own"
+    )]
+    Held {
+        /// Who, in words.
+        holder: String,
+    },
     /// The events in it were made for another form than the sink is to be sent.
     #[error(
         "it holds events in the form `{held}`, and the sink is to be sent `{wanted}`: run with `format = \"{held}\"` until the \

@@ -84,10 +84,8 @@ impl LetterBucketOptions {
     /// What does not go together, or cannot be: the option, and the remedy.
     #[must_use]
     pub fn mistake(&self) -> Option<(&'static str, String)> {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "/!-_.*'()=:@+,".contains(c);
-        if !self.prefix.chars().all(is_plain) || self.prefix.len() > 900 {
-            let words = "up to 900 letters, digits and signs without braces: no field of an event is filled in here";
-            return Some(("prefix", words.to_owned()));
+        if let Some(words) = prefix_mistake(&self.prefix) {
+            return Some(("prefix", words));
         }
         if matches!(self.storage_class, Some(StorageClass::Glacier | StorageClass::DeepArchive)) {
             let words = "what lies there can only be read after hours, and so not be replayed: `GLACIER_IR` can";
@@ -95,6 +93,13 @@ impl LetterBucketOptions {
         }
         self.sink().mistake()
     }
+}
+
+/// What is wrong with a prefix that stands as it is written.
+pub(crate) fn prefix_mistake(prefix: &str) -> Option<String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/!-_.*'()=:@+,".contains(c);
+    let words = "up to 900 letters, digits and signs without braces: no field of an event is filled in here";
+    (!prefix.chars().all(is_plain) || prefix.len() > 900).then(|| words.to_owned())
 }
 
 fn prefix() -> String {

@@ -11,8 +11,8 @@ use sha2::{Digest as _, Sha256};
 use super::letter_options::LetterBucketOptions;
 use super::objects::{Got, Objects};
 use super::request::{Object, object};
-use super::sink::permissions;
-use crate::aws::permission::{Home, Permissions, Statement};
+use super::sink::{permissions, upkeep_permissions};
+use crate::aws::permission::{Home, Permissions};
 use crate::delivery::{Error, KeptLine, WrittenLetter};
 use crate::http::{CompressionLevel, Compressor};
 use crate::sink;
@@ -177,7 +177,8 @@ impl LetterBucket {
         loop {
             let (page, next) = Box::pin(self.objects.list(&self.prefix, token)).await?;
             let endings = [".ndjson", ".ndjson.gz", ".ndjson.zst"];
-            keys.extend(page.into_iter().filter(|key| endings.iter().any(|ending| key.ends_with(ending))));
+            let page = page.into_iter().map(|listed| listed.key);
+            keys.extend(page.filter(|key| endings.iter().any(|ending| key.ends_with(ending))));
             if keys.len() >= OBJECTS_MAX {
                 tracing::warn!(
                     objects = keys.len(),
@@ -202,20 +203,7 @@ pub fn letter_permissions(options: &LetterBucketOptions, home: &Home) -> Permiss
 /// What replaying needs besides: to find, read and remove them. Pure.
 #[must_use]
 pub fn replay_permissions(options: &LetterBucketOptions, home: &Home) -> Permissions {
-    let sink = options.sink();
-    let access = sink.access();
-    let home = home.accessed(&access);
-    let (bucket, object) = if options.bucket.starts_with("arn:") {
-        (options.bucket.clone(), format!("{}/object/{}*", options.bucket, options.prefix))
-    } else {
-        let object = home.global_arn("s3", &format!("{}/{}*", options.bucket, options.prefix));
-        (home.global_arn("s3", &options.bucket), object)
-    };
-    let mut permissions = Permissions::default();
-    permissions.allow(&access, Statement::new(&["s3:GetObject", "s3:DeleteObject"], object));
-    let list = Statement::new(&["s3:ListBucket"], bucket).only_if("s3:prefix", format!("{}*", options.prefix));
-    permissions.allow(&access, list);
-    permissions
+    upkeep_permissions(&options.sink(), home)
 }
 
 /// The lines of an object; one that is no letter where it cannot be read.

@@ -3,7 +3,7 @@
 //! An object is there whole or not at all, and has everything of its batch: S3 never refuses a part of it. Its name is made
 //! of its events' ids, so that a batch that is sent again, because the answer was lost, takes its own place.
 //!
-//! The same calls keep dead letters in a bucket ([`LetterBucket`]).
+//! The same calls keep dead letters in a bucket ([`LetterBucket`]), and spills (`Objects`).
 
 mod letter_options;
 mod letters;
@@ -15,7 +15,11 @@ mod sink;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use letter_options::prefix_mistake;
+pub(crate) use objects::{Condition, Conditional, Got, Objects};
+pub(crate) use request::Object;
+
 pub use letter_options::LetterBucketOptions;
 pub use letters::{LetterBucket, LettersOfBucket, letter_permissions, replay_permissions};
 pub use options::{ArchiveCompression, Encryption, S3Options, StorageClass};
-pub use sink::{S3Sink, permissions};
+pub use sink::{S3Sink, permissions, upkeep_permissions};

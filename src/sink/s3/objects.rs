@@ -23,14 +23,41 @@ const PROBE_KEY: &str = "siemline-check";
 
 /// The objects of one bucket. The client is made when it is first needed.
 #[derive(Debug)]
-pub(super) struct Objects {
+pub(crate) struct Objects {
     options: S3Options,
     client: OnceCell<Client>,
 }
 
+/// An object as a list names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    /// Its key.
+    pub(crate) key: String,
+    /// Its size.
+    pub(crate) bytes: u64,
+}
+
+/// What must be so for an object to be written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Condition<'a> {
+    /// There is none under the key.
+    Absent,
+    /// The one under the key has this tag.
+    Tag(&'a str),
+}
+
+/// What became of an object that was to be written on a condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Conditional {
+    /// It stands there, with this tag.
+    Written(String),
+    /// It was not as the condition says.
+    Refused,
+}
+
 /// What was found under a key.
 #[derive(Debug)]
-pub(super) enum Got {
+pub(crate) enum Got {
     /// These bytes.
     Object(Vec<u8>),
     /// More than were asked for.
@@ -40,19 +67,19 @@ pub(super) enum Got {
 }
 
 impl Objects {
-    pub(super) fn new(options: &S3Options) -> Self {
+    pub(crate) fn new(options: &S3Options) -> Self {
         Self { options: options.clone(), client: OnceCell::new() }
     }
 
     /// With this configuration of AWS instead of the environment's.
-    pub(super) async fn configured(options: &S3Options, config: SdkConfig) -> Self {
+    pub(crate) async fn configured(options: &S3Options, config: SdkConfig) -> Self {
         let config = aws::assuming(config, &options.access()).await;
         Self { options: options.clone(), client: OnceCell::new_with(Some(client(options, &config))) }
     }
 
     /// Writes an object, in parts where it is large. Dropping the future midway may leave parts that nobody sees, and that
     /// cost until the bucket's lifecycle removes them.
-    pub(super) async fn put(&self, object: Object) -> Result<(), Error> {
+    pub(crate) async fn put(&self, object: Object) -> Result<(), Error> {
         if object.body.len() > self.options.part_bytes.bytes() {
             return self.put_parts(object).await;
         }
@@ -68,48 +95,95 @@ impl Objects {
         self.stands(answer.e_tag.as_deref(), "PutObject")
     }
 
-    /// The keys that begin so, in their order, from behind the page that `token` ends; and the token of this page where another
+    /// The objects whose keys begin so, in the order of these, from behind the page that `token` ends; and the token of this page where another
     /// follows.
-    pub(super) async fn list(
+    pub(crate) async fn list(
         &self,
         prefix: &str,
         token: Option<String>,
-    ) -> Result<(Vec<String>, Option<String>), Error> {
+    ) -> Result<(Vec<Listed>, Option<String>), Error> {
         let request = self.client().await.list_objects_v2().bucket(&self.options.bucket).prefix(prefix);
         let request =
             request.set_continuation_token(token).set_expected_bucket_owner(self.options.bucket_owner.clone());
         let page = request.send().await.map_err(|error| self.failed("ListObjectsV2", &error))?;
-        let keys = page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key).collect();
-        Ok((keys, page.next_continuation_token.filter(|_| page.is_truncated == Some(true))))
+        let listed = page.contents.unwrap_or_default().into_iter().filter_map(|object| {
+            Some(Listed { key: object.key?, bytes: u64::try_from(object.size.unwrap_or_default()).unwrap_or_default() })
+        });
+        Ok((listed.collect(), page.next_continuation_token.filter(|_| page.is_truncated == Some(true))))
+    }
+
+    /// Writes a small object if it is as this says.
+    pub(crate) async fn put_if(
+        &self,
+        key: &str,
+        body: Vec<u8>,
+        condition: Condition<'_>,
+    ) -> Result<Conditional, Error> {
+        let request = self.client().await.put_object().bucket(&self.options.bucket).key(key);
+        let request = request
+            .content_type("application/json")
+            .set_server_side_encryption(self.encryption())
+            .set_ssekms_key_id(self.options.kms_key.clone())
+            .set_expected_bucket_owner(self.options.bucket_owner.clone())
+            .body(ByteStream::from(body));
+        let request = match condition {
+            Condition::Absent => request.if_none_match("*"),
+            Condition::Tag(tag) => request.if_match(tag),
+        };
+        match request.send().await {
+            Ok(answer) => {
+                self.stands(answer.e_tag.as_deref(), "PutObject")?;
+                Ok(Conditional::Written(answer.e_tag.unwrap_or_default()))
+            }
+            // Where the tag of one that is gone is named, S3 says that there is none.
+            Err(error) if matches!(error.code(), Some("PreconditionFailed" | "NoSuchKey")) => Ok(Conditional::Refused),
+            Err(error) => Err(self.failed("PutObject", &error)),
+        }
     }
 
     /// An object's bytes, if there is one and it has no more than so many.
-    pub(super) async fn get(&self, key: &str, bytes_max: usize) -> Result<Got, Error> {
-        let request = self.client().await.get_object().bucket(&self.options.bucket).key(key);
+    pub(crate) async fn get(&self, key: &str, bytes_max: usize) -> Result<Got, Error> {
+        Ok(self.fetch(key, None, bytes_max).await?.0)
+    }
+
+    /// The same, and the object's tag.
+    pub(crate) async fn get_tagged(&self, key: &str, bytes_max: usize) -> Result<(Got, String), Error> {
+        self.fetch(key, None, bytes_max).await
+    }
+
+    /// What stands in an object between two offsets, of which the second is the larger, or less where it ends before.
+    pub(crate) async fn get_part(&self, key: &str, from: u64, to: u64) -> Result<Got, Error> {
+        let range = format!("bytes={from}-{}", to.saturating_sub(1));
+        let bytes_max = usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX);
+        Ok(self.fetch(key, Some(range), bytes_max).await?.0)
+    }
+
+    async fn fetch(&self, key: &str, range: Option<String>, bytes_max: usize) -> Result<(Got, String), Error> {
+        let request = self.client().await.get_object().bucket(&self.options.bucket).key(key).set_range(range);
         let request = request.set_expected_bucket_owner(self.options.bucket_owner.clone());
         let mut answer = match request.send().await {
             Ok(answer) => answer,
             Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => {
-                return Ok(Got::Nothing);
+                return Ok((Got::Nothing, String::new()));
             }
             Err(error) => return Err(self.failed("GetObject", &error)),
         };
-        let mut body = Vec::new();
+        let (tag, mut body) = (answer.e_tag.take().unwrap_or_default(), Vec::new());
         while let Some(bytes) = answer.body.next().await {
             let bytes = bytes.map_err(|error| {
                 let words = format!("the object ended too soon: {error}");
                 judge(&Said { words, ..Said::default() }, &self.options.bucket, "GetObject")
             })?;
             if body.len() + bytes.len() > bytes_max {
-                return Ok(Got::TooLarge);
+                return Ok((Got::TooLarge, tag));
             }
             body.extend_from_slice(&bytes);
         }
-        Ok(Got::Object(body))
+        Ok((Got::Object(body), tag))
     }
 
     /// Removes an object; that there is none is as good.
-    pub(super) async fn delete(&self, key: &str) -> Result<(), Error> {
+    pub(crate) async fn delete(&self, key: &str) -> Result<(), Error> {
         let request = self.client().await.delete_object().bucket(&self.options.bucket).key(key);
         let request = request.set_expected_bucket_owner(self.options.bucket_owner.clone());
         request.send().await.map_err(|error| self.failed("DeleteObject", &error))?;
@@ -118,7 +192,7 @@ impl Objects {
 
     /// Asks whether an object could be written, and writes none: it begins an upload of several parts and gives it up. That
     /// takes the right to write, and the use of the key, and nothing more.
-    pub(super) async fn check(&self, prefix: &str) -> Result<(), Error> {
+    pub(crate) async fn check(&self, prefix: &str) -> Result<(), Error> {
         let key = format!("{prefix}{PROBE_KEY}");
         let upload = self.begin(&key, "application/x-ndjson").await?;
         self.give_up(&key, &upload).await

@@ -27,13 +27,13 @@ pub(super) struct Packing {
 
 /// An object to be written.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Object {
+pub(crate) struct Object {
     /// Its key.
-    pub(super) key: String,
+    pub(crate) key: String,
     /// Its bytes, compressed.
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
     /// What it is.
-    pub(super) content_type: &'static str,
+    pub(crate) content_type: &'static str,
 }
 
 impl Packing {

@@ -81,6 +81,24 @@ pub fn permissions(options: &S3Options, home: &Home) -> Permissions {
     permissions
 }
 
+/// What finding, reading and removing its objects needs besides; `home` as before. The prefix is one without fields. Pure.
+#[must_use]
+pub fn upkeep_permissions(options: &S3Options, home: &Home) -> Permissions {
+    let access = options.access();
+    let home = home.accessed(&access);
+    let (bucket, object) = if options.bucket.starts_with("arn:") {
+        (options.bucket.clone(), format!("{}/object/{}*", options.bucket, options.prefix))
+    } else {
+        let object = home.global_arn("s3", &format!("{}/{}*", options.bucket, options.prefix));
+        (home.global_arn("s3", &options.bucket), object)
+    };
+    let mut permissions = Permissions::default();
+    permissions.allow(&access, Statement::new(&["s3:GetObject", "s3:DeleteObject"], object));
+    let list = Statement::new(&["s3:ListBucket"], bucket).only_if("s3:prefix", format!("{}*", options.prefix));
+    permissions.allow(&access, list);
+    permissions
+}
+
 /// What all keys begin with: the prefix up to its first field.
 fn start(options: &S3Options) -> String {
     Template::parse(&options.prefix).map(|template| template.start().to_owned()).unwrap_or_default()

@@ -29,6 +29,7 @@ mod watch;
 
 pub use options::{KinesisOptions, Mode, StartAt};
 pub use permissions::permissions;
+pub(crate) use shards::host;
 pub use source::{Error, KinesisSource, vanishing_files};
 pub use standing::{Reset, ResetError, ShardStanding, State, Step, StreamStanding, plan_reset, standing};
 pub use stream::{StreamName, Streams};

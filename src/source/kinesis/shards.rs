@@ -237,7 +237,7 @@ impl From<Ended<Trouble>> for Error {
 }
 
 /// The name of the machine or container, for people who look at the table.
-fn host() -> String {
+pub(crate) fn host() -> String {
     let name = std::env::var("HOSTNAME").ok().or_else(|| std::fs::read_to_string("/etc/hostname").ok());
     name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".to_owned())
 }

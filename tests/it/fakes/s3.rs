@@ -1,4 +1,4 @@
-//! A strict S3 with one bucket, addressed by path: objects whole or in parts, lists, reading and removing.
+//! A strict S3 with one bucket, addressed by path: objects whole or in parts, on conditions, lists, reading in ranges, removing.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -61,6 +61,16 @@ impl FakeS3 {
     /// What stands there, by key.
     pub fn objects(&self) -> BTreeMap<String, Object> {
         self.state.lock().unwrap().objects.clone()
+    }
+
+    /// Puts an object there, as somebody else does.
+    pub fn put(&self, key: &str, body: Vec<u8>) {
+        put(&mut self.state.lock().unwrap(), key, body, BTreeMap::new());
+    }
+
+    /// Removes an object, as somebody else does.
+    pub fn remove(&self, key: &str) {
+        self.state.lock().unwrap().objects.remove(key).unwrap();
     }
 
     /// Uploads in parts: how many were begun, and how many are still open.
@@ -145,13 +155,20 @@ fn honest(state: &mut State, asked: &Asked, key: &str) -> Reply {
         },
         ("PUT", None) if key.len() > 1024 => Reply::new(400, error("KeyTooLongError")),
         ("PUT", None) if !is_sound(asked) => Reply::new(400, error("BadDigest")),
+        ("PUT", None) if asked.header("if-none-match").is_some_and(|tag| tag != "*") => {
+            Reply::new(501, error("NotImplemented"))
+        }
+        ("PUT", None) if !meets(state, asked, key) => {
+            let is_gone = asked.header("if-match").is_some() && !state.objects.contains_key(key);
+            if is_gone { Reply::new(404, error("NoSuchKey")) } else { Reply::new(412, error("PreconditionFailed")) }
+        }
         ("PUT", None) => {
             put(state, key, asked.body.clone(), kept(asked));
             stored(asked)
         }
         ("GET", None) if query.contains_key("list-type") => list(state, &query),
         ("GET", None) => match state.objects.get(key) {
-            Some(object) => Reply::new(200, object.body.clone()),
+            Some(object) => part_of(object, asked.header("range")),
             None => Reply::new(404, error("NoSuchKey")),
         },
         ("DELETE", None) => {
@@ -160,6 +177,29 @@ fn honest(state: &mut State, asked: &Asked, key: &str) -> Reply {
         }
         _ => Reply::new(405, error("MethodNotAllowed")),
     }
+}
+
+/// Whether an object may be written where the request names conditions.
+fn meets(state: &State, asked: &Asked, key: &str) -> bool {
+    let tag = state.objects.get(key).map(|object| tag_of(&object.body));
+    (asked.header("if-none-match").is_none() || tag.is_none())
+        && asked.header("if-match").is_none_or(|wanted| tag.as_deref() == Some(wanted))
+}
+
+/// An object, or the part of it that was asked for.
+fn part_of(object: &Object, range: Option<&str>) -> Reply {
+    let (status, body) = match range {
+        None => (200, object.body.clone()),
+        Some(range) => {
+            let (from, to) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
+            let (from, to): (usize, usize) = (from.parse().unwrap(), to.parse().unwrap());
+            if from > to || from >= object.body.len() {
+                return Reply::new(416, error("InvalidRange"));
+            }
+            (206, object.body[from..object.body.len().min(to + 1)].to_vec())
+        }
+    };
+    Reply { e_tag: Some(tag_of(&object.body).into()), ..Reply::new(status, body) }
 }
 
 /// A list in pages of two, so that every reader has to turn them.
@@ -188,11 +228,16 @@ fn put(state: &mut State, key: &str, body: Vec<u8>, headers: BTreeMap<String, St
 
 /// The answer to bytes that stand there now: their tag, and nothing else.
 fn stored(asked: &Asked) -> Reply {
-    let tag = Md5::digest(&asked.body).iter().fold(String::new(), |mut tag, byte| {
-        let _ = write!(tag, "{byte:02x}");
-        tag
+    Reply { e_tag: Some(tag_of(&asked.body).into()), ..Reply::new(200, "") }
+}
+
+/// The tag of an object with these bytes.
+fn tag_of(body: &[u8]) -> String {
+    let digits = Md5::digest(body).iter().fold(String::new(), |mut digits, byte| {
+        let _ = write!(digits, "{byte:02x}");
+        digits
     });
-    Reply { e_tag: Some(format!("\"{tag}\"").into()), ..Reply::new(200, "") }
+    format!("\"{digits}\"")
 }
 
 /// The headers that say how an object is to be kept.

@@ -1,6 +1,9 @@
 //! The real binary with a spill before a destination that is down, killed, hindered and damaged.
 
+mod contract;
+mod in_s3;
 mod kills;
+mod places;
 mod troubles;
 
 use std::collections::BTreeSet;
@@ -14,6 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use siemline::spill::Disk;
 
 use crate::cli::{Home, finding, title};
 use crate::fakes::bulk::{API_KEY, FakeBulk};
@@ -70,6 +74,11 @@ impl House {
 
     /// Writes the configuration: the first sink is at this address.
     fn configure(&self, soc: &str, bytes_max: &str) {
+        self.configure_place(soc, bytes_max, "directory = \"spill\"\ndirectory_may_vanish = true");
+    }
+
+    /// The same with another place for the spill.
+    fn configure_place(&self, soc: &str, bytes_max: &str, place: &str) {
         let lane = "batch_entries_max = 100\nbatch_age_max = \"20ms\"\nretry_first = \"20ms\"\nretry_max = \"100ms\"\n\
                     request_timeout = \"2s\"\n";
         let text = format!(
@@ -92,8 +101,7 @@ impl House {
             [sink.splunk_hec.soc.lane]
             {lane}
             [sink.splunk_hec.soc.lane.spill]
-            directory = "spill"
-            directory_may_vanish = true
+            {place}
             bytes_max = "{bytes_max}"
             after = "100ms"
             [sink.elastic.engineering]
