@@ -16,10 +16,11 @@ struct Reply<'a> {
     items: Option<Vec<Line<'a>>>,
 }
 
-/// One line of the answer: `create` of an event, `index` of a finding's latest state, or an ingest pipeline's doing.
+/// One line of the answer: `create` of an event, `index` of a finding's latest state, or an ingest pipeline's doing; `delete` of
+/// a dead letter that was sent again.
 #[derive(Deserialize)]
 struct Line<'a> {
-    #[serde(borrow, alias = "index")]
+    #[serde(borrow, alias = "index", alias = "delete")]
     create: Outcome<'a>,
 }
 
