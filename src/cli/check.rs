@@ -58,6 +58,11 @@ pub fn check(path: &Path, connect: bool, canary: bool) -> Result<u8, End> {
                 all_well &= release_canaries(name, &sink.sink).await;
             }
         }
+        if let Some(store) = &pipeline.letter_store {
+            let asked = Box::pin(store.check()).await;
+            let answer = asked.map(|()| "ready".to_owned()).map_err(|error| error.to_string());
+            all_well &= say("dead letters", store.kind(), &answer);
+        }
         all_well
     });
     Ok(if all_well { 0 } else { FAILED })

@@ -36,6 +36,8 @@ SCENARIOS = (
     Scenario("subscription", "logs", ()),
     Scenario("schema", "ocsf", ()),
     Scenario("kafka", "sinks", ("kafka",)),
+    Scenario("firehose", "sinks", ()),
+    Scenario("archive", "sinks", ("zstandard",)),
 )
 
 
