@@ -37,6 +37,7 @@ SCENARIOS = (
     Scenario("schema", "ocsf", ()),
     Scenario("firehose", "sinks", ()),
     Scenario("archive", "sinks", ("zstandard",)),
+    Scenario("collector", "sinks", ("collector",)),
 )
 
 
