@@ -40,6 +40,7 @@ SCENARIOS = (
     Scenario("kafka", "sinks", ("kafka",)),
     Scenario("firehose", "sinks", ()),
     Scenario("archive", "sinks", ("zstandard",)),
+    Scenario("collector", "sinks", ("collector",)),
 )
 
 
