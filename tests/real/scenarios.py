@@ -35,6 +35,7 @@ SCENARIOS = (
     Scenario("kcl_compatible", "kcl", ("kinesis_local", "kcl")),
     Scenario("subscription", "logs", ()),
     Scenario("schema", "ocsf", ()),
+    Scenario("kafka", "sinks", ("kafka",)),
     Scenario("firehose", "sinks", ()),
     Scenario("archive", "sinks", ("zstandard",)),
 )
