@@ -2,6 +2,7 @@
 
 mod hostile;
 mod process;
+mod sinks;
 
 use std::time::Duration;
 

@@ -16,15 +16,15 @@ use crate::fakes::kinesis::{FakeKinesis, STREAM, error};
 use crate::fakes::plan::Plan;
 
 /// A Kinesis, a destination whose token may be wrong, and a place for dead letters that may be blocked.
-struct House {
+pub(super) struct House {
     directory: tempfile::TempDir,
-    kinesis: FakeKinesis,
+    pub(super) kinesis: FakeKinesis,
     hec: Server,
     is_token_wrong: Arc<AtomicBool>,
 }
 
 impl House {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let is_token_wrong = Arc::new(AtomicBool::new(false));
         let is_wrong = Arc::clone(&is_token_wrong);
         let hec = Server::start(move |_| {
@@ -39,7 +39,7 @@ impl House {
         Self { directory: tempfile::tempdir().unwrap(), kinesis, hec, is_token_wrong }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
@@ -96,12 +96,12 @@ impl House {
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
     }
 
-    fn log(&self) -> String {
+    pub(super) fn log(&self) -> String {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
     /// Starts a run, and reads from its log where it can be asked.
-    async fn start(&self) -> Running {
+    pub(super) async fn start(&self) -> Running {
         let log = File::create(self.path("log")).unwrap();
         let child = self.command(&["run"]).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let mut running = Running { child, address: String::new() };
@@ -116,7 +116,7 @@ impl House {
         running
     }
 
-    async fn until(&self, what: &str, mut is: impl AsyncFnMut() -> bool) {
+    pub(super) async fn until(&self, what: &str, mut is: impl AsyncFnMut() -> bool) {
         let begin = Instant::now();
         let mut tick = tokio::time::interval(std::time::Duration::from_millis(10));
         while !is().await {
@@ -137,9 +137,9 @@ impl House {
 }
 
 /// A run at work. It is killed at the latest when the test ends.
-struct Running {
+pub(super) struct Running {
     child: Child,
-    address: String,
+    pub(super) address: String,
 }
 
 impl Running {
