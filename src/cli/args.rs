@@ -107,6 +107,9 @@ pub enum Command {
         /// The account of the process, for what the configuration names without one, and for who may assume its roles.
         #[arg(long, value_parser = iam::account)]
         account: Option<String>,
+        /// For whoever replays dead letters, which takes more than to keep them: to find, read and remove them.
+        #[arg(long)]
+        replay: bool,
     },
     /// Send dead letters again, after what was wrong has been mended.
     ///
@@ -126,9 +129,9 @@ pub struct Replay {
     /// The configuration file.
     #[arg(short, long, value_name = "FILE")]
     pub config: PathBuf,
-    /// A file of dead letters, or a directory of them. May be given several times. Default: the directory of the
-    /// configuration.
-    #[arg(long, value_name = "PATH")]
+    /// A file of dead letters, or a directory of them; or `s3`, the store of the configuration (a file of that name is `./s3`).
+    /// May be given several times. Default: the directory of the configuration, and its store.
+    #[arg(long, value_name = "PATH|STORE")]
     pub from: Vec<PathBuf>,
     /// Only those of this sink. May be given several times, as may all that follow.
     #[arg(long, value_name = "NAME")]
@@ -154,7 +157,7 @@ pub struct Replay {
     /// Pass the routes over: the sink of a letter gets it, whatever they say now.
     #[arg(long)]
     pub straight: bool,
-    /// Remove from the files what was delivered, and what failed again and lies in the new file.
+    /// Remove from the files and the store what was delivered, and what failed again and is kept anew.
     #[arg(long, conflicts_with = "dry_run")]
     pub remove: bool,
 }

@@ -6,16 +6,25 @@ use serde_json::{Value, json};
 
 use super::End;
 use crate::aws::permission::{Home, Permissions, Policy};
-use crate::config::{self, Options, SinkOptions, SourceOptions};
+use crate::config::{self, DeadLetterOptions, Options, SinkOptions, SourceOptions};
 use crate::sink;
 use crate::source::kinesis;
 
+/// What a policy is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To run.
+    Run,
+    /// To replay dead letters.
+    Replay,
+}
+
 /// Prints a policy for the process and one for each role that it assumes; what is not known is said on standard error.
-pub fn iam(path: &Path, region: Option<&str>, account: Option<&str>) -> Result<u8, End> {
+pub fn iam(path: &Path, region: Option<&str>, account: Option<&str>, purpose: Purpose) -> Result<u8, End> {
     // All mistakes are told here as everywhere.
     config::load(path).map_err(End::usage)?;
     let home = Home::new(region, account);
-    let permissions = permissions(config::options(path).map_err(End::usage)?, &home);
+    let permissions = permissions(config::options(path).map_err(End::usage)?, &home, purpose);
     let policies: Vec<Value> = permissions.policies(&home).into_iter().map(json_of).collect();
     println!("{:#}", Value::Array(policies));
     for comment in permissions.comments(&home) {
@@ -28,10 +37,11 @@ pub fn iam(path: &Path, region: Option<&str>, account: Option<&str>) -> Result<u
 }
 
 /// What all sources and sinks need. Each kind stands here by name, so that a new one cannot be forgotten.
-fn permissions(options: Options, home: &Home) -> Permissions {
+fn permissions(options: Options, home: &Home, purpose: Purpose) -> Permissions {
     let SourceOptions { kinesis, file: _ } = options.source;
     let SinkOptions { splunk_hec: _, elastic, kafka, firehose, sumo: _, http: _, s3, file: _, stdout: _ } =
         options.sink;
+    let DeadLetterOptions { file: _, s3: letters } = options.dead_letter;
     let mut all = Permissions::default();
     for (name, options) in &kinesis {
         all.extend(kinesis::permissions(name, options, home));
@@ -47,6 +57,12 @@ fn permissions(options: Options, home: &Home) -> Permissions {
     }
     for options in s3.values() {
         all.extend(sink::s3::permissions(options, home));
+    }
+    if let Some(options) = &letters {
+        all.extend(sink::s3::letter_permissions(options, home));
+        if purpose == Purpose::Replay {
+            all.extend(sink::s3::replay_permissions(options, home));
+        }
     }
     all
 }

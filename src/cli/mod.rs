@@ -49,7 +49,10 @@ pub fn main() -> ExitCode {
         Command::Test { mappings, coverage } => selftest::test(&mappings, coverage),
         Command::Status { config, json } => status::status(&config, json),
         Command::Reset { source, config, to, dry_run, yes } => status::reset(&config, &source, &to, dry_run, yes),
-        Command::Iam { config, region, account } => iam::iam(&config, region.as_deref(), account.as_deref()),
+        Command::Iam { config, region, account, replay } => {
+            let purpose = if replay { iam::Purpose::Replay } else { iam::Purpose::Run };
+            iam::iam(&config, region.as_deref(), account.as_deref(), purpose)
+        }
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Setup(Setup::Elastic { config, sink, dry_run, opensearch, serverless, retention }) => {
             let server = match (opensearch, serverless) {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::options::{LogOptions, NormalizeOptions, Options};
+use super::options::{DeadLetterOptions, LogOptions, NormalizeOptions, Options};
 use super::place::{self, Mistake};
 use crate::normalize::Mappings;
 use crate::normalize::redact::{self, Redactions, Redactor};
-use crate::pipeline::{self, AccountsSettings, SinkSettings, SourceSettings};
+use crate::pipeline::{self, AccountsSettings, LetterStore, SinkSettings, SourceSettings};
 use crate::route::{self, PatternOptions, RouteOptions, Routes};
 use crate::sink;
 use crate::telemetry;
@@ -108,6 +108,7 @@ impl Resolver<'_> {
         let redactions = Redactions::new(redactions).map_err(|error| self.in_redaction(&error))?;
         let accounts = AccountsSettings::load(&options.enrich.accounts)
             .map_err(|error| self.mistake(&["enrich", "accounts", "file"], &error.to_string()))?;
+        let letter_store = self.letter_store(&options.dead_letter, !options.redact.is_empty())?;
         let pipeline = pipeline::Settings {
             sources,
             sinks,
@@ -116,6 +117,7 @@ impl Resolver<'_> {
             deduplicate: options.deduplicate,
             accounts,
             dead_letters: options.dead_letter.file,
+            letter_store,
             options: options.pipeline,
             limits: options.normalize.limits(),
             admin: options.admin,
@@ -175,6 +177,20 @@ impl Resolver<'_> {
             Err(error) => Err(self.mistake(&["sink", kind, name], &error.to_string())),
         });
         made.collect()
+    }
+
+    /// The store of dead letters on the network, if there is one.
+    fn letter_store(&self, options: &DeadLetterOptions, redacts: bool) -> Result<Option<LetterStore>, Mistake> {
+        // Each kind stands here by name, so that a new one cannot be forgotten.
+        let DeadLetterOptions { file: _, s3 } = options;
+        let Some(options) = s3 else { return Ok(None) };
+        let path = ["dead_letter", "s3"];
+        if redacts && !options.unredacted {
+            let words = "dead letters hold the originals, which no redaction has seen: set `unredacted = true` if they may lie \
+                         there all the same, or keep them in the local file only";
+            return Err(self.mistake(&path, words));
+        }
+        LetterStore::s3(options).map(Some).map_err(|error| self.mistake(&path, &error.to_string()))
     }
 
     /// Names are told apart in routes, metrics and checkpoints: one may not stand for two.

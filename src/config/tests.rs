@@ -73,6 +73,8 @@ fn the_example_is_read() {
         .replace("[sink.splunk_hec.example.", "[sink.splunk_hec.a.")
         .replace("[sink.elastic.example]", "[sink.elastic.b]\nendpoint = 'http://localhost:1'")
         .replace("[sink.elastic.example.", "[sink.elastic.b.")
+        .replace("[dead_letter.s3]", "[dead_letter.s3]\nbucket = 'letters'")
+        .replace("unredacted = false", "unredacted = true")
         .replace("[sink.s3.example]", "[sink.s3.i]\nbucket = 'archive'")
         .replace("[sink.s3.example.", "[sink.s3.i.")
         .replace("[sink.kafka.example]", "[sink.kafka.g]\nbrokers = ['localhost:1']\ntopic = 't'")
@@ -116,6 +118,22 @@ fn mistakes_are_told_with_their_place() {
     assert!(told.starts_with("c.toml:3:18: token: environment variable `SIEMLINE_TEST_NOT_SET` is not set"), "{told}");
     let told = mistake(&format!("{SOURCE}{SINK}[sink.file.o]\npath = 'x'\n"));
     assert!(told.contains("two sinks are called `o`"), "{told}");
+}
+
+/// Guards that originals leave the machine only where somebody said that they may.
+#[test]
+fn originals_leave_the_machine_on_word_only() {
+    let store = "[dead_letter.s3]\nbucket = 'letters'\n";
+    let redact = "[redact.r]\npaths = ['x']\naction = 'drop'\n";
+    let told = parse("c.toml", &format!("{SOURCE}{SINK}{redact}{store}")).unwrap_err().to_string();
+    assert!(told.starts_with("c.toml:7:14: dead letters hold the originals"), "{told}");
+    assert!(told.contains("set `unredacted = true`"), "{told}");
+    for right in [format!("{redact}{store}unredacted = true\n"), store.to_owned(), redact.to_owned()] {
+        let settings = parse("c.toml", &format!("{SOURCE}{SINK}{right}")).unwrap();
+        assert_eq!(settings.pipeline.letter_store.is_some(), right.contains("dead_letter"));
+    }
+    let told = parse("c.toml", &format!("{SOURCE}{SINK}{store}prefix = '/x'\n")).unwrap_err().to_string();
+    assert!(told.contains("prefix: a key begins without a slash"), "{told}");
 }
 
 /// Guards that a user's own order of columns and zone reach the mappings, and the words where they cannot.

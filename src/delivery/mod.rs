@@ -20,6 +20,7 @@ mod rate;
 mod schedule;
 mod spill_options;
 mod state;
+mod stored_letter;
 mod tasks;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -43,6 +44,7 @@ pub use options::{LaneDefaults, LaneOptions, LaneSettings, OptionsError};
 pub use oversize::{Oversize, TrimmedEvent};
 pub use schedule::{RETRY_AFTER_MAX, Schedule};
 pub use spill_options::{SpillOptions, SpillSettings};
+pub use stored_letter::{KeptLine, WrittenLetter};
 pub use tasks::{Here, Tasks};
 pub use verdict::{Delivery, Disposition, Error, Reason, Verdict, Verdicts};
 

@@ -1,6 +1,7 @@
 //! What lanes and the dead letters count, and what hinders them.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Counter;
@@ -16,7 +17,7 @@ pub struct LaneMeter {
     pub duplicates: Counter,
     /// Entries that lie in the dead letters.
     pub dead_lettered: Counter,
-    /// Entries whose receipt was given up: they are read again.
+    /// Entries whose receipt was given up: they are read again, from their source or from the spill.
     pub abandoned: Counter,
     /// Entries sent once more, counted each time.
     pub retried: Counter,
@@ -122,6 +123,7 @@ pub struct SpillMeter {
     /// Bytes that cannot be read any more: what stood there is lost to this sink.
     pub damaged_bytes: Counter,
     state: Mutex<Option<SpillState>>,
+    has_all: AtomicBool,
 }
 
 /// How a spill stands now.
@@ -147,6 +149,17 @@ impl SpillMeter {
     /// The spill looks anew.
     pub fn measure(&self, state: SpillState) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
+    }
+
+    /// The process ends, and all that the lane has left is in the spill: the next process delivers it.
+    pub fn keeps_all(&self) {
+        self.has_all.store(true, Ordering::Release);
+    }
+
+    /// Whether what the lane gives up now is in the spill, and so is not read again.
+    #[must_use]
+    pub fn has_all(&self) -> bool {
+        self.has_all.load(Ordering::Acquire)
     }
 }
 
@@ -235,34 +248,56 @@ pub struct EventMeter {
 pub struct DeadLetterMeter {
     /// Letters that are kept.
     pub kept: Counter,
+    /// Of these, the ones that a store on the network did not take, and the local file has.
+    pub fell_back: Counter,
     hindrance: Mutex<Option<Hindrance>>,
+    store_hindrance: Mutex<Option<Hindrance>>,
 }
 
 impl DeadLetterMeter {
     /// Why nothing can be kept now; `None` where it can.
     #[must_use]
     pub fn hindrance(&self) -> Option<Hindrance> {
-        self.lock().clone()
+        lock(&self.hindrance).clone()
     }
 
     /// Nothing can be kept. Since when is kept from the first time.
     pub fn fails(&self, why: Hindrance) {
-        let mut hindrance = self.lock();
-        *hindrance = Some(match hindrance.take() {
-            Some(before) => why.kept_since(&before),
-            None => why,
-        });
+        fail(&mut lock(&self.hindrance), why);
+    }
+
+    /// Why the store on the network takes nothing now; `None` where it does, or where there is none.
+    #[must_use]
+    pub fn store_hindrance(&self) -> Option<Hindrance> {
+        lock(&self.store_hindrance).clone()
+    }
+
+    /// The store on the network takes nothing. Since when is kept from the first time.
+    pub fn store_fails(&self, why: Hindrance) {
+        fail(&mut lock(&self.store_hindrance), why);
+    }
+
+    /// The store on the network takes letters.
+    pub fn store_works(&self) {
+        *lock(&self.store_hindrance) = None;
     }
 
     /// So many letters were kept.
     pub fn keeps(&self, letters: usize) {
         self.kept.add_count(letters);
-        *self.lock() = None;
+        *lock(&self.hindrance) = None;
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Option<Hindrance>> {
-        self.hindrance.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock(hindrance: &Mutex<Option<Hindrance>>) -> MutexGuard<'_, Option<Hindrance>> {
+    hindrance.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn fail(hindrance: &mut Option<Hindrance>, why: Hindrance) {
+    *hindrance = Some(match hindrance.take() {
+        Some(before) => why.kept_since(&before),
+        None => why,
+    });
 }
 
 #[cfg(test)]

@@ -185,6 +185,10 @@ metrics! {
 
     /// Dead letters that are kept.
     DeadLettersKept = Counter "siemline_dead_letters_kept_total" [];
+    /// Of these, the ones that the store on the network did not take, and the local file has.
+    DeadLettersFellBack = Counter "siemline_dead_letters_fell_back_total" [];
+    /// 1 while the store of dead letters on the network takes nothing; the local file has them then.
+    DeadLetterStoreFailing = Gauge "siemline_dead_letter_store_failing" [];
     /// 1 while dead letters cannot be kept; reading stops then.
     DeadLettersStuck = Gauge "siemline_dead_letters_stuck" [];
 

@@ -8,8 +8,9 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::dead_letters::DeadLetterFile;
+use super::dead_letters::DeadLetterStores;
 use super::duplicates::Duplicates;
+use super::letter_store::LetterStore;
 use super::settings::{Settings, SourceSettings};
 use super::spills::Spills;
 use super::summary::{SinkSummary, StandingStill, Summary};
@@ -130,8 +131,9 @@ impl House {
         let redactor = Redactor::new(&settings.redactions, &mappings)?;
         let budget = Budget::new(settings.options.in_flight_bytes_max.bytes());
         let events = Arc::new(EventMeter::default());
-        let store = if settings.replays() { DeadLetterFile::again } else { DeadLetterFile::new };
-        let dead_letters = Arc::new(store(&settings.dead_letters, settings.limits));
+        let file = if settings.replays() { DeadLetterStores::again } else { DeadLetterStores::new };
+        let dead_letters = file(&settings.dead_letters, settings.limits).behind(settings.letter_store.clone());
+        let dead_letters = Arc::new(dead_letters);
         let (mut lanes, mut senders, mut meters) = (JoinSet::new(), Vec::new(), Vec::new());
         for (name, settings_of_sink) in &settings.sinks {
             let (parcels, queue) = mpsc::channel(settings.options.lane_parcels_max.max(1));
@@ -213,7 +215,9 @@ impl House {
                     spawn(&mut tasks, name, source, meter, &intake, shutdown);
                 }
                 SourceSettings::DeadLetters(replay) => {
-                    let source = DeadLetterSource::new(replay.as_ref().clone(), progress.take());
+                    let store = settings.letter_store.as_ref().filter(|_| replay.reads_store);
+                    let store = store.map(LetterStore::letters);
+                    let source = DeadLetterSource::new(replay.as_ref().clone(), store, progress.take());
                     let meter = self.meter(name, Arc::default());
                     meter.opened(name);
                     spawn(&mut tasks, name, source, meter, &intake, shutdown);

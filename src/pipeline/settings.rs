@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::accounts::AccountsSettings;
 use super::any_sink::SinkSettings;
 use super::duplicates::DeduplicateOptions;
+use super::letter_store::LetterStore;
 use super::options::{DeadLetterFileOptions, PipelineOptions};
 use crate::envelope::Limits;
 use crate::normalize::Projection;
@@ -31,6 +32,8 @@ pub struct Settings {
     pub accounts: AccountsSettings,
     /// Where dead letters are kept.
     pub dead_letters: DeadLetterFileOptions,
+    /// The store on the network that they are kept in instead, as long as it takes them.
+    pub letter_store: Option<LetterStore>,
     /// Bounds and workers.
     pub options: PipelineOptions,
     /// The bounds of envelopes.

@@ -64,6 +64,7 @@ impl House {
             deduplicate: toml::from_str(&self.deduplicate).unwrap(),
             accounts: AccountsSettings::load(&accounts).unwrap(),
             dead_letters: toml::from_str(&format!("directory = '{}'", self.path("dead"))).unwrap(),
+            letter_store: None,
             options: toml::from_str(self.options).unwrap(),
             limits: crate::envelope::Limits::default(),
             admin: crate::telemetry::admin::AdminOptions::default(),

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::accounts::AccountsFile;
 use super::bench::{Bench, Place};
-use super::dead_letters::DeadLetterFile;
+use super::dead_letters::DeadLetterStores;
 use super::draft::Draft;
 use super::duplicates::Duplicates;
 use crate::ack::Outcome;
@@ -44,7 +44,7 @@ pub struct Shared {
     /// What is known of accounts.
     pub accounts: AccountsFile,
     /// Where broken records go.
-    pub dead_letters: Arc<DeadLetterFile>,
+    pub dead_letters: Arc<DeadLetterStores>,
     /// The memory budget.
     pub budget: Budget,
     /// How events ended.

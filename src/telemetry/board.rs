@@ -44,7 +44,12 @@ impl Board {
         let lanes: BTreeMap<_, _> = self.lanes.iter().map(|(name, meter)| (name.to_string(), lane(meter))).collect();
         let sources: BTreeMap<_, _> =
             self.sources.iter().map(|(name, meter)| (name.to_string(), source(meter))).collect();
-        let hindrance = self.dead_letters.hindrance().map(Into::into);
+        let dead_letters = DeadLetterStatus {
+            kept: self.dead_letters.kept.get(),
+            fell_back: self.dead_letters.fell_back.get(),
+            store_hindrance: self.dead_letters.store_hindrance().map(Into::into),
+            hindrance: self.dead_letters.hindrance().map(Into::into),
+        };
         let mut status = Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_ms: self.started_ms,
@@ -56,7 +61,7 @@ impl Board {
             sources,
             lanes,
             sinks: self.sinks.iter().map(|(name, meter)| (name.to_string(), meter.state())).collect(),
-            dead_letters: DeadLetterStatus { kept: self.dead_letters.kept.get(), hindrance },
+            dead_letters,
             memory: MemoryStatus {
                 in_flight_bytes: whole(self.budget.used()),
                 in_flight_bytes_peak: whole(self.budget.peak()),
@@ -145,6 +150,10 @@ impl Status {
                     "shard {shard} of source `{name}` is losing records: they expire before they are read"
                 ));
             }
+        }
+        if let Some(why) = &self.dead_letters.store_hindrance {
+            let (code, said) = (&why.code, &why.words);
+            words.push(format!("the store of dead letters takes none, the local file does: {code}: {said}"));
         }
         for (name, spill) in self.lanes.iter().filter_map(|(name, lane)| Some((name, lane.spill.as_ref()?))) {
             if let Some(why) = &spill.hindrance {

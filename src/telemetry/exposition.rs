@@ -118,6 +118,8 @@ fn tell(metric: Metric, status: &Status, out: &mut Samples<'_>) {
         }),
         Metric::KafkaThrottle => out.kafka(status, |kafka| seconds(kafka.throttle_max_ms)),
         Metric::DeadLettersKept => out.put(&[], status.dead_letters.kept),
+        Metric::DeadLettersFellBack => out.put(&[], status.dead_letters.fell_back),
+        Metric::DeadLetterStoreFailing => out.put(&[], u64::from(status.dead_letters.store_hindrance.is_some())),
         Metric::DeadLettersStuck => out.put(&[], u64::from(status.dead_letters.hindrance.is_some())),
         Metric::MemoryInFlight => out.put(&[], status.memory.in_flight_bytes),
         Metric::MemoryInFlightPeak => out.put(&[], status.memory.in_flight_bytes_peak),

@@ -201,6 +201,10 @@ pub struct HindranceStatus {
 pub struct DeadLetterStatus {
     /// Letters kept.
     pub kept: u64,
+    /// Of these, the ones that the store on the network did not take, and the local file has.
+    pub fell_back: u64,
+    /// Why the store on the network takes nothing now, where there is one.
+    pub store_hindrance: Option<HindranceStatus>,
     /// Why none can be kept now.
     pub hindrance: Option<HindranceStatus>,
 }

@@ -193,6 +193,11 @@ fn readiness_has_reasons() {
     );
     rig.lane.works();
     rig.dead_letters.keeps(1);
+    rig.dead_letters.store_fails(hindrance("s3_SlowDown"));
+    let troubles = rig.status().troubles;
+    let expected = "the store of dead letters takes none, the local file does: s3_SlowDown: as <planned>: s3_SlowDown";
+    assert!(troubles.iter().any(|trouble| trouble == expected), "{troubles:?}");
+    rig.dead_letters.store_works();
     rig.source.opened(&"other".into());
     let status = rig.status();
     assert!(status.is_ready);

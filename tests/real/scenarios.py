@@ -35,6 +35,8 @@ SCENARIOS = (
     Scenario("kcl_compatible", "kcl", ("kinesis_local", "kcl")),
     Scenario("subscription", "logs", ()),
     Scenario("schema", "ocsf", ()),
+    Scenario("firehose", "sinks", ()),
+    Scenario("archive", "sinks", ("zstandard",)),
 )
 
 

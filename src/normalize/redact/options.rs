@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::secret::SecretRef;
 
 /// Takes values out of events before anything is made of them, so that no format, observable, label, message or raw copy
-/// holds them. Dead letters in the local file hold the original: that file never leaves the machine by itself.
+/// holds them. Dead letters in the local file hold the original: that file never leaves the machine by itself, and a store on
+/// the network wants the word `unredacted = true`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RedactOptions {

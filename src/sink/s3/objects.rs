@@ -6,6 +6,7 @@ use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{self, CompletedMultipartUpload, CompletedPart, ServerSideEncryption};
 use bytes::Bytes;
@@ -25,6 +26,17 @@ const PROBE_KEY: &str = "siemline-check";
 pub(super) struct Objects {
     options: S3Options,
     client: OnceCell<Client>,
+}
+
+/// What was found under a key.
+#[derive(Debug)]
+pub(super) enum Got {
+    /// These bytes.
+    Object(Vec<u8>),
+    /// More than were asked for.
+    TooLarge,
+    /// No object.
+    Nothing,
 }
 
 impl Objects {
@@ -54,6 +66,54 @@ impl Objects {
             .body(ByteStream::from(object.body));
         let answer = request.send().await.map_err(|error| self.failed("PutObject", &error))?;
         self.stands(answer.e_tag.as_deref(), "PutObject")
+    }
+
+    /// The keys that begin so, in their order, from behind the page that `token` ends; and the token of this page where another
+    /// follows.
+    pub(super) async fn list(
+        &self,
+        prefix: &str,
+        token: Option<String>,
+    ) -> Result<(Vec<String>, Option<String>), Error> {
+        let request = self.client().await.list_objects_v2().bucket(&self.options.bucket).prefix(prefix);
+        let request =
+            request.set_continuation_token(token).set_expected_bucket_owner(self.options.bucket_owner.clone());
+        let page = request.send().await.map_err(|error| self.failed("ListObjectsV2", &error))?;
+        let keys = page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key).collect();
+        Ok((keys, page.next_continuation_token.filter(|_| page.is_truncated == Some(true))))
+    }
+
+    /// An object's bytes, if there is one and it has no more than so many.
+    pub(super) async fn get(&self, key: &str, bytes_max: usize) -> Result<Got, Error> {
+        let request = self.client().await.get_object().bucket(&self.options.bucket).key(key);
+        let request = request.set_expected_bucket_owner(self.options.bucket_owner.clone());
+        let mut answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => {
+                return Ok(Got::Nothing);
+            }
+            Err(error) => return Err(self.failed("GetObject", &error)),
+        };
+        let mut body = Vec::new();
+        while let Some(bytes) = answer.body.next().await {
+            let bytes = bytes.map_err(|error| {
+                let words = format!("the object ended too soon: {error}");
+                judge(&Said { words, ..Said::default() }, &self.options.bucket, "GetObject")
+            })?;
+            if body.len() + bytes.len() > bytes_max {
+                return Ok(Got::TooLarge);
+            }
+            body.extend_from_slice(&bytes);
+        }
+        Ok(Got::Object(body))
+    }
+
+    /// Removes an object; that there is none is as good.
+    pub(super) async fn delete(&self, key: &str) -> Result<(), Error> {
+        let request = self.client().await.delete_object().bucket(&self.options.bucket).key(key);
+        let request = request.set_expected_bucket_owner(self.options.bucket_owner.clone());
+        request.send().await.map_err(|error| self.failed("DeleteObject", &error))?;
+        Ok(())
     }
 
     /// Asks whether an object could be written, and writes none: it begins an upload of several parts and gives it up. That

@@ -129,6 +129,31 @@ impl S3Options {
         request_timeout: Span::seconds(300),
     };
 
+    /// The defaults, for this bucket.
+    #[must_use]
+    pub fn new(bucket: &str) -> Self {
+        Self {
+            bucket: bucket.to_owned(),
+            prefix: prefix(),
+            format: Format::default(),
+            compression: ArchiveCompression::default(),
+            compression_level: CompressionLevel::default(),
+            encryption: Encryption::default(),
+            kms_key: None,
+            storage_class: None,
+            bucket_owner: None,
+            part_bytes: part_bytes(),
+            region: None,
+            endpoint_url: None,
+            path_style: false,
+            fips: false,
+            dual_stack: false,
+            assume_role: None,
+            external_id: None,
+            lane: LaneOptions::default(),
+        }
+    }
+
     /// How the bucket is accessed.
     #[must_use]
     pub fn access(&self) -> Access<'_> {

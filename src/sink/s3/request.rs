@@ -11,6 +11,9 @@ use crate::sink::template::{Mistake, Template};
 /// The bytes of an event's id, which stands before its line in a frame and in no object.
 const ID_BYTES: usize = 16;
 
+/// How many bytes of a hash an object is named by.
+const NAME_BYTES: usize = 16;
+
 /// The longest prefix: a key has 1024 bytes at most, and ours ends in 48 of its own at most.
 const PREFIX_BYTES_MAX: usize = 960;
 
@@ -70,20 +73,27 @@ impl Packing {
             ids.update(id);
             lines.extend_from_slice(line);
         }
-        let body = self.compressor.body(&lines);
-        let (ending, content_type) = match body.encoding {
-            Some("gzip") => ("ndjson.gz", "application/gzip"),
-            Some(_) => ("ndjson.zst", "application/zstd"),
-            None => ("ndjson", "application/x-ndjson"),
-        };
-        let mut key = String::from_utf8_lossy(batch.bucket()).into_owned();
-        for byte in ids.finalize().into_iter().take(ID_BYTES) {
-            use std::fmt::Write as _;
-            // Writing to a string does not fail.
-            let _written = write!(key, "{byte:02x}");
-        }
-        key.push('.');
-        key.push_str(ending);
-        Object { key, body: body.bytes, content_type }
+        let start = String::from_utf8_lossy(batch.bucket());
+        object(&self.compressor, &start, &ids.finalize(), &lines)
     }
+}
+
+/// An object of lines. Its key is what it begins with, the first bytes of what it is told by, and an ending that tells the form.
+pub(super) fn object(compressor: &Compressor, start: &str, told_by: &[u8], lines: &[u8]) -> Object {
+    use std::fmt::Write as _;
+
+    let body = compressor.body(lines);
+    let (ending, content_type) = match body.encoding {
+        Some("gzip") => ("ndjson.gz", "application/gzip"),
+        Some(_) => ("ndjson.zst", "application/zstd"),
+        None => ("ndjson", "application/x-ndjson"),
+    };
+    let mut key = start.to_owned();
+    for byte in told_by.iter().take(NAME_BYTES) {
+        // Writing to a string does not fail.
+        let _written = write!(key, "{byte:02x}");
+    }
+    key.push('.');
+    key.push_str(ending);
+    Object { key, body: body.bytes, content_type }
 }

@@ -70,7 +70,11 @@ fn meaning(said: &Said, call: &str) -> (Disposition, Option<String>) {
             pause("S3 cannot use the key: enable it, and allow kms:GenerateDataKey and kms:Decrypt by its policy")
         }
         ("AccessDenied" | "AllAccessDisabled" | "AccountProblem" | "InvalidPayer", _) | ("", Some(401 | 403)) => {
-            let action = if call == "AbortMultipartUpload" { call } else { "PutObject" };
+            let action = match call {
+                "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload" => "PutObject",
+                "ListObjectsV2" => "ListBucket",
+                call => call,
+            };
             let words =
                 format!("allow s3:{action}, and the bucket's key if it has one (`siemline iam` prints the policy)");
             (Disposition::Pause, Some(words))

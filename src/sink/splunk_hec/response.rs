@@ -191,6 +191,10 @@ fn unreadable(answer: &Answer) -> Error {
     } else if answer.status == 200 && (answer.body.is_empty() || answer.begins_an_object()) {
         // HEC's answer with its end missing: what it was about to say is not known.
         said(answer, answer.retry(), "the answer cannot be read")
+    } else if answer.status == 400 && answer.body.starts_with(b"\"") {
+        // So the receiver of the OpenTelemetry Collector says what it cannot make a log of, such as the text `metric`: with
+        // no code, in a bare string. It has taken nothing of the batch then.
+        said(answer, Disposition::Refuse, "refused, and which event is at fault is not told")
     } else {
         endpoint(answer)
     }

@@ -255,6 +255,33 @@ fn answers_that_are_not_hecs() {
     }
 }
 
+/// Guards what is done where the receiver of the OpenTelemetry Collector answers: its ids begin at 1, and much of what it says
+/// is a bare string. One event that it makes no log of is found by halving, and stops nobody else.
+#[test]
+fn the_collectors_words() {
+    let retry = Disposition::Retry { after: None };
+    for (status, body, expected) in [
+        (400, r#""Failed to unmarshal message body""#, Disposition::Refuse),
+        (400, r#""Unsupported metric event""#, Disposition::Refuse),
+        (400, r#"{"text":"Invalid data format","code":6}"#, Disposition::Refuse),
+        (400, r#"{"text": "Invalid data channel", "code": 11}"#, Disposition::Pause),
+        (415, r#""\"Content-Encoding\" must be \"gzip\" or empty""#, Disposition::Pause),
+        (500, r#""Internal Server Error""#, retry),
+        // As its versions before acknowledgement said yes: what success is, has to be said.
+        (200, r#""OK""#, Disposition::Pause),
+    ] {
+        assert_eq!(disposition(&Answer::new(status, body)), expected, "{body}");
+    }
+    let taken = Answer::new(200, r#"{"text": "Success", "code": 0, "ackId": 1}"#);
+    assert_eq!(judge(&taken, 4), Ok(Delivery::accepted()));
+    assert_eq!(judge_taken(&taken, 4), Ok(Taken::Awaits { ack_id: 1, slow_down: None }));
+    let told = judge_poll(&Answer::new(200, r#"{"acks": {"1":true,"2":false}}"#));
+    assert_eq!(told, Ok([1].into()));
+    // Without the extension, questions come to the event endpoint.
+    let asked = judge_poll(&Answer::new(400, r#"{"text":"Event field is required","code":12}"#)).unwrap_err();
+    assert_eq!((asked.disposition, asked.code.as_ref()), (retry, "hec_12"));
+}
+
 /// Guards that the time which the destination named reaches the lane.
 #[test]
 fn retry_after_is_handed_on() {

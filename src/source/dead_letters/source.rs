@@ -1,14 +1,10 @@
 //! The source at work.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::fs::File;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
-
-use super::Filter;
+use super::{Error, Filter, Found, Holder, Pile, Place, ReadLetters};
 use crate::ack::{ABANDONMENTS_MAX, Outcome, Position, Sequence, Settled, Settlements};
 use crate::delivery::{KeptLetter, KeptWhat};
 use crate::record::{Again, KnownEvent, Record};
@@ -19,33 +15,13 @@ use crate::source::{Intake, Source};
 /// How many letters may be out unsettled; more are not read.
 const OUT_MAX: usize = 10_000;
 
-/// The longest line. Records are bounded by their transports, and what they become as a letter is a few times as long.
-const LINE_BYTES_MAX: u64 = 512 << 20;
-
-/// What can go wrong for good.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A file that cannot be read.
-    #[error("cannot read {path}: {error}")]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
-    /// There is none.
-    #[error("there are no dead letters in {0}")]
-    Nothing(PathBuf),
-    /// The time to drain was over before everything was settled.
-    #[error("{0} dead letters were sent and not settled in time: they lie where they lay, replay again")]
-    Unsettled(usize),
-}
-
 /// What is to be sent again.
 #[derive(Clone, Debug)]
 pub struct Replay {
     /// Files, and how much of each: what is appended meanwhile is not read.
     pub files: Vec<(PathBuf, u64)>,
+    /// Whether what lies in the store on the network is read before the files.
+    pub reads_store: bool,
     /// Which letters.
     pub filter: Filter,
     /// Whether routes are passed over: the sink of a letter gets it, whatever they say now.
@@ -59,8 +35,8 @@ pub struct Replay {
 /// What became of a replay.
 #[derive(Debug, Default)]
 pub struct Done {
-    /// Where the lines begin that need not be sent again, by file: delivered, or dead letters once more.
-    pub lines: BTreeMap<PathBuf, BTreeSet<u64>>,
+    /// The marks of the lines that need not be sent again, by what holds them: delivered, or dead letters once more.
+    pub lines: BTreeMap<Holder, BTreeSet<u64>>,
     /// Letters.
     pub counts: Counts,
 }
@@ -82,13 +58,6 @@ pub struct Counts {
     pub unreadable: u64,
 }
 
-/// Where a letter lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Place {
-    file: usize,
-    offset: u64,
-}
-
 struct Out {
     place: Place,
     source: Arc<str>,
@@ -97,8 +66,9 @@ struct Out {
 }
 
 /// Sends dead letters again.
-pub struct DeadLetterSource {
+pub struct DeadLetterSource<R> {
     replay: Replay,
+    pile: Pile<R>,
     progress: Option<Box<dyn Progress>>,
     settlements: Settlements,
     out: BTreeMap<u64, Out>,
@@ -107,117 +77,30 @@ pub struct DeadLetterSource {
     unsettled: usize,
 }
 
-/// The files of dead letters in a directory, or the one file that is named, each with its size now.
-///
-/// # Errors
-///
-/// When there is none, or it cannot be read.
-pub fn find(from: &Path) -> Result<Vec<(PathBuf, u64)>, Error> {
-    let failed = |error| Error::Read { path: from.to_owned(), error };
-    let size = |path: &Path| path.metadata().map(|metadata| metadata.len());
-    if !from.is_dir() {
-        return Ok(vec![(from.to_owned(), size(from).map_err(failed)?)]);
-    }
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(from).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        if path.extension().is_some_and(|extension| extension == "ndjson") && path.is_file() {
-            let bytes = size(&path).map_err(|error| Error::Read { path: path.clone(), error })?;
-            files.push((path, bytes));
-        }
-    }
-    files.sort();
-    if files.is_empty() { Err(Error::Nothing(from.to_owned())) } else { Ok(files) }
-}
-
-/// The lines of a file of dead letters, up to the size that it had.
-#[derive(Debug)]
-pub struct Letters {
-    path: PathBuf,
-    file: tokio::io::Take<BufReader<File>>,
-    bytes: u64,
-    offset: u64,
-    line: Vec<u8>,
-}
-
-/// A line.
-#[derive(Debug)]
-pub struct Line {
-    /// Where it begins.
-    pub offset: u64,
-    /// How long it is, its end included.
-    pub bytes: u64,
-    /// The letter; `None` where it is none.
-    pub letter: Option<KeptLetter>,
-}
-
-impl Letters {
-    /// Opens a file.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be read.
-    pub async fn open(path: &Path, bytes: u64) -> Result<Self, Error> {
-        let file = File::open(path).await.map_err(|error| Error::Read { path: path.to_owned(), error })?;
-        let file = BufReader::new(file).take(0);
-        Ok(Self { path: path.to_owned(), file, bytes, offset: 0, line: Vec::new() })
-    }
-
-    /// The next line. Dropping the future midway loses the place: the reading is to be begun anew then.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read, or has a line that is longer than any letter.
-    pub async fn next(&mut self) -> Result<Option<Line>, Error> {
-        self.line.clear();
-        self.file.set_limit(self.bytes.saturating_sub(self.offset).min(LINE_BYTES_MAX));
-        let read = self.file.read_until(b'\n', &mut self.line).await;
-        let bytes = read.map_err(|error| Error::Read { path: self.path.clone(), error })?;
-        let (bytes, offset) = (u64::try_from(bytes).unwrap_or(u64::MAX), self.offset);
-        if bytes == 0 {
-            return Ok(None);
-        }
-        if bytes >= LINE_BYTES_MAX && !self.line.ends_with(b"\n") {
-            let error = io::Error::new(io::ErrorKind::InvalidData, "a line is longer than any dead letter");
-            return Err(Error::Read { path: self.path.clone(), error });
-        }
-        self.offset += bytes;
-        // A line without its end is being written, or was torn: nobody acknowledged it.
-        let letter = match self.line.strip_suffix(b"\n").map(KeptLetter::parse) {
-            Some(Ok(letter)) => Some(letter),
-            Some(Err(error)) => {
-                tracing::warn!(path = %self.path.display(), offset, %error, "a line is passed over");
-                None
-            }
-            None => None,
-        };
-        Ok(Some(Line { offset, bytes, letter }))
-    }
-}
-
-impl DeadLetterSource {
-    /// A source of these letters.
+impl<R: ReadLetters> DeadLetterSource<R> {
+    /// A source of the letters in a store on the network, if there is one, and in files.
     #[must_use]
-    pub fn new(replay: Replay, progress: Option<Box<dyn Progress>>) -> Self {
-        Self { replay, progress, settlements: Settlements::default(), out: BTreeMap::new(), next: 0, unsettled: 0 }
+    pub fn new(replay: Replay, store: Option<R>, progress: Option<Box<dyn Progress>>) -> Self {
+        let pile = Pile::new(replay.files.clone(), store);
+        let (settlements, out) = (Settlements::default(), BTreeMap::new());
+        Self { replay, pile, progress, settlements, out, next: 0, unsettled: 0 }
     }
 
     async fn read(&mut self, intake: &Intake, stop: &Shutdown) -> Result<(), Error> {
         if let Some(progress) = &mut self.progress {
-            progress.begin(Some(self.replay.files.iter().map(|(_, bytes)| bytes).sum()));
+            let bytes = self.replay.files.iter().map(|(_, bytes)| bytes).sum();
+            // How much lies in a store on the network is not known beforehand.
+            progress.begin((!self.replay.reads_store).then_some(bytes));
         }
-        for (file, (path, bytes)) in self.replay.files.clone().into_iter().enumerate() {
-            let mut letters = Letters::open(&path, bytes).await?;
-            while !stop.is_requested()
-                && let Some(Line { offset, bytes, letter }) = letters.next().await?
-            {
-                if let Some(progress) = &mut self.progress {
-                    progress.advance(bytes);
-                }
-                match letter {
-                    Some(letter) => self.take(Place { file, offset }, &letter, intake).await,
-                    None => self.count(|counts| counts.unreadable += 1),
-                }
+        while !stop.is_requested()
+            && let Some(Found { place, bytes, letter }) = self.pile.next().await?
+        {
+            if let Some(progress) = &mut self.progress {
+                progress.advance(bytes);
+            }
+            match letter {
+                Some(letter) => self.take(place, &letter, intake).await,
+                None => self.count(|counts| counts.unreadable += 1),
             }
         }
         Ok(())
@@ -267,11 +150,11 @@ impl DeadLetterSource {
                 let again = Out { abandonments: out.abandonments.saturating_add(1), ..out };
                 self.send(again, intake).await;
             }
-            outcome => self.note(&out.place, outcome),
+            outcome => self.note(out.place, outcome),
         }
     }
 
-    fn note(&self, place: &Place, outcome: Outcome) {
+    fn note(&self, place: Place, outcome: Outcome) {
         let mut done = self.replay.done.lock().unwrap_or_else(PoisonError::into_inner);
         match outcome {
             Outcome::Delivered | Outcome::Spilled => done.counts.delivered += 1,
@@ -282,9 +165,7 @@ impl DeadLetterSource {
             }
             Outcome::DeadLettered => done.counts.failed_again += 1,
         }
-        if let Some((path, _)) = self.replay.files.get(place.file) {
-            done.lines.entry(path.clone()).or_default().insert(place.offset);
-        }
+        done.lines.entry(place.holder).or_default().insert(place.mark);
     }
 
     fn count(&self, count: impl FnOnce(&mut Counts)) {
@@ -299,14 +180,14 @@ impl DeadLetterSource {
             let Some(out) = self.out.remove(&settled.chunk) else { continue };
             match settled.outcome {
                 Outcome::Abandoned => self.unsettled += 1,
-                outcome => self.note(&out.place, outcome),
+                outcome => self.note(out.place, outcome),
             }
         }
         if self.unsettled > 0 { Err(Error::Unsettled(self.unsettled)) } else { Ok(()) }
     }
 }
 
-impl Source for DeadLetterSource {
+impl<R: ReadLetters> Source for DeadLetterSource<R> {
     type Error = Error;
 
     async fn run(mut self, intake: Intake, stop: Shutdown) -> Result<(), Error> {

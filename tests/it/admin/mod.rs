@@ -1,6 +1,7 @@
 //! The admin server over sockets: as probes, scrapers, people and hostile clients meet it.
 
 mod hostile;
+mod letters;
 mod process;
 mod sinks;
 

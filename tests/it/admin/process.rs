@@ -16,15 +16,15 @@ use crate::fakes::kinesis::{FakeKinesis, STREAM, error};
 use crate::fakes::plan::Plan;
 
 /// A Kinesis, a destination whose token may be wrong, and a place for dead letters that may be blocked.
-pub(super) struct House {
+pub struct House {
     directory: tempfile::TempDir,
-    pub(super) kinesis: FakeKinesis,
+    pub kinesis: FakeKinesis,
     hec: Server,
     is_token_wrong: Arc<AtomicBool>,
 }
 
 impl House {
-    pub(super) async fn new() -> Self {
+    pub async fn new() -> Self {
         let is_token_wrong = Arc::new(AtomicBool::new(false));
         let is_wrong = Arc::clone(&is_token_wrong);
         let hec = Server::start(move |_| {
@@ -39,11 +39,11 @@ impl House {
         Self { directory: tempfile::tempdir().unwrap(), kinesis, hec, is_token_wrong }
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    fn write_config(&self, listen: &str) {
+    pub fn write_config(&self, listen: &str) {
         let text = format!(
             r#"
             [admin]
@@ -96,12 +96,12 @@ impl House {
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
     }
 
-    pub(super) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
     /// Starts a run, and reads from its log where it can be asked.
-    pub(super) async fn start(&self) -> Running {
+    pub async fn start(&self) -> Running {
         let log = File::create(self.path("log")).unwrap();
         let child = self.command(&["run"]).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let mut running = Running { child, address: String::new() };
@@ -116,7 +116,7 @@ impl House {
         running
     }
 
-    pub(super) async fn until(&self, what: &str, mut is: impl AsyncFnMut() -> bool) {
+    pub async fn until(&self, what: &str, mut is: impl AsyncFnMut() -> bool) {
         let begin = Instant::now();
         let mut tick = tokio::time::interval(std::time::Duration::from_millis(10));
         while !is().await {
@@ -126,7 +126,7 @@ impl House {
     }
 
     /// Waits until `/readyz` says this: ready where it is empty.
-    async fn until_ready_says(&self, address: &str, words: &str) {
+    pub async fn until_ready_says(&self, address: &str, words: &str) {
         self.until(&format!("/readyz says `{words}`"), async || {
             let answer = get(address, "/readyz").await;
             let is_ready = (answer.code, answer.body.as_str()) == (200, "ready\n");
@@ -137,13 +137,13 @@ impl House {
 }
 
 /// A run at work. It is killed at the latest when the test ends.
-pub(super) struct Running {
+pub struct Running {
     child: Child,
-    pub(super) address: String,
+    pub address: String,
 }
 
 impl Running {
-    async fn terminate(mut self, house: &House) -> i32 {
+    pub async fn terminate(mut self, house: &House) -> i32 {
         assert!(Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success());
         let mut code = None;
         house
