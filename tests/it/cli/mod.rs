@@ -3,6 +3,8 @@
 mod answers;
 mod archive;
 mod delivery;
+#[cfg(unix)]
+mod disk;
 mod guide;
 mod hostile;
 mod iam;
