@@ -3,8 +3,6 @@
 mod answers;
 mod archive;
 mod delivery;
-#[cfg(unix)]
-mod disk;
 mod guide;
 mod hostile;
 mod iam;
