@@ -367,6 +367,12 @@ async fn brokers_that_are_down_are_retried() {
     let error = failure(&sink_to(&closed.to_string(), &lane), &batch).await;
     assert_eq!(error.disposition, RETRY);
     assert!(error.words.contains("refused"), "{error}");
+
+    // A label of more than 63 letters is refused by the resolver itself, without a question to the network.
+    let nobody = format!("{}.invalid:9092", "n".repeat(70));
+    let error = failure(&sink_to(&nobody, &lane), &batch).await;
+    assert_eq!(error.disposition, RETRY, "name servers come back: {error}");
+    assert!(error.words.contains("resolve") && error.words.contains(&nobody), "{error}");
 }
 
 /// Guards that a sending that was given up midway leaves a sink that works, and that everything arrives in the end.

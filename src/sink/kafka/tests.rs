@@ -151,6 +151,64 @@ fn reports_become_verdicts() {
     assert_eq!(judge(&[Accepted, Accepted], None, &Topics::One), Ok(Delivery::accepted()));
 }
 
+/// Guards what each code of a broker or of librdkafka comes to where all of a batch fails with it: what passes is sent again,
+/// what is about the batch is cut, and what somebody has to mend pauses the lane and says how.
+#[test]
+fn every_code_has_its_answer() {
+    let (retry, pause) = (Disposition::Retry { after: None }, Disposition::Pause);
+    let sasl = "under `sasl`";
+    for (codes, expected, words) in [
+        (
+            &[
+                Code::NotLeaderForPartition,
+                Code::LeaderNotAvailable,
+                Code::RequestTimedOut,
+                Code::NetworkException,
+                Code::NotEnoughReplicas,
+                Code::NotEnoughReplicasAfterAppend,
+                Code::KafkaStorageError,
+                Code::CoordinatorNotAvailable,
+                Code::CoordinatorLoadInProgress,
+                Code::NotController,
+                Code::ThrottlingQuotaExceeded,
+                Code::OutOfOrderSequenceNumber,
+                Code::UnknownProducerId,
+                Code::Unknown,
+                Code::QueueFull,
+                Code::MessageTimedOut,
+                Code::BrokerTransportFailure,
+                Code::AllBrokersDown,
+                Code::Resolve,
+                Code::PurgeQueue,
+                Code::PurgeInflight,
+            ][..],
+            retry,
+            "",
+        ),
+        (&[Code::MessageSizeTooLarge, Code::MessageBatchTooLarge, Code::InvalidMessageSize], Disposition::Split, ""),
+        (&[Code::InvalidRecord, Code::InvalidTimestamp, Code::PolicyViolation], Disposition::Refuse, ""),
+        (
+            &[Code::UnknownTopic, Code::UnknownTopicOrPartition, Code::UnknownPartition],
+            pause,
+            "create the topic, or name another in `topic`",
+        ),
+        (&[Code::InvalidTopic], pause, "name another in `topic`"),
+        (&[Code::TopicAuthorizationFailed], pause, "allow `Write` and `Describe` on the topic"),
+        (&[Code::ClusterAuthorizationFailed], pause, "allow `IdempotentWrite` on the cluster"),
+        (&[Code::Authentication, Code::SaslAuthenticationFailed], pause, sasl),
+        (&[Code::UnsupportedSASLMechanism, Code::IllegalSASLState], pause, sasl),
+        (&[Code::SSL], pause, "check `ca_file` under `tls`"),
+        (&[Code::UnsupportedFeature, Code::UnsupportedVersion, Code::InvalidRequiredAcks], pause, "0.11 and later do"),
+        (&[Code::UnsupportedCompressionType], pause, "name a `compression`"),
+    ] {
+        for code in codes {
+            let error = judge(&[Report::Failed(*code); 2], None, Topics::One).unwrap_err();
+            assert_eq!(error.disposition, expected, "{code:?}: {error}");
+            assert!(error.code.starts_with("kafka_") && error.words.contains(words), "{code:?}: {error}");
+        }
+    }
+}
+
 /// Guards that a batch which timed out because the client cannot log in pauses the lane and says why, and that a failure
 /// which passes only lends its words.
 #[test]

@@ -7,6 +7,7 @@
 
 mod broken;
 mod broker;
+mod codes;
 mod file;
 mod play;
 pub mod scenario;
