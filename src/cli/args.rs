@@ -129,8 +129,9 @@ pub struct Replay {
     /// The configuration file.
     #[arg(short, long, value_name = "FILE")]
     pub config: PathBuf,
-    /// A file of dead letters, or a directory of them; or `s3`, the store of the configuration (a file of that name is `./s3`).
-    /// May be given several times. Default: the directory of the configuration, and its store.
+    /// A file of dead letters, or a directory of them; or the kind of the store of the configuration, such as
+    /// `s3` (a file of that name is `./s3`). May be given several times. Default: the directory of the configuration, and its
+    /// store.
     #[arg(long, value_name = "PATH|STORE")]
     pub from: Vec<PathBuf>,
     /// Only those of this sink. May be given several times, as may all that follow.
@@ -235,6 +236,9 @@ pub enum Setup {
         /// The sink's name, where several are configured.
         #[arg(long, value_name = "NAME")]
         sink: Option<String>,
+        /// For the index of `[dead_letter.elastic]` instead: its template alone. Dead letters are deleted by nobody but `replay`.
+        #[arg(long, conflicts_with_all = ["sink", "retention"])]
+        dead_letters: bool,
         /// Print what would be installed, and install nothing.
         #[arg(long)]
         dry_run: bool,

@@ -54,7 +54,18 @@ pub fn main() -> ExitCode {
             iam::iam(&config, region.as_deref(), account.as_deref(), purpose)
         }
         Command::Replay(arguments) => replay::replay(&arguments),
-        Command::Setup(Setup::Elastic { config, sink, dry_run, opensearch, serverless, retention }) => {
+        Command::Setup(Setup::Elastic { config, dead_letters: true, dry_run, .. }) => {
+            setup::dead_letters(&config, dry_run)
+        }
+        Command::Setup(Setup::Elastic {
+            config,
+            sink,
+            dead_letters: false,
+            dry_run,
+            opensearch,
+            serverless,
+            retention,
+        }) => {
             let server = match (opensearch, serverless) {
                 (false, false) => Server::Elasticsearch,
                 (false, true) => Server::ElasticServerless,

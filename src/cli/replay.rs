@@ -12,7 +12,7 @@ use crate::source::dead_letters::{Counts, Done, Error, Filter, Found, Holder, Pi
 use crate::{config, telemetry};
 
 /// The words that mean a store instead of a path.
-const STORES: [&str; 1] = ["s3"];
+const STORES: [&str; 2] = ["elastic", "s3"];
 
 /// Sends what the arguments mean, or shows it.
 pub fn replay(arguments: &Arguments) -> Result<u8, End> {

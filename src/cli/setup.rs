@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{End, runtime};
 use crate::config;
 use crate::sink::elastic::setup::{self, Done, Server, Step};
-use crate::sink::elastic::{Elastic, ElasticOptions};
+use crate::sink::elastic::{Elastic, ElasticOptions, letter_steps};
 use crate::unit::Span;
 
 /// What `setup elastic` is asked for, besides the configuration.
@@ -34,12 +34,32 @@ pub fn elastic(path: &Path, wanted: Wanted<'_>) -> Result<u8, End> {
     runtime()?.block_on(async {
         let server = setup::server(&sink).await.map_err(End::failed)?;
         let steps = setup::steps(&options, server, wanted.retention).map_err(End::usage)?;
-        let done = setup::install(&sink, &steps).await.map_err(End::failed)?;
-        for (step, done) in steps.iter().zip(done) {
-            println!("{}: {}", step.request(), words(done));
-        }
-        Ok(0)
+        install(&sink, &steps).await
     })
+}
+
+/// Installs the template of the index of dead letters, or prints the request that would do it.
+pub fn dead_letters(path: &Path, dry_run: bool) -> Result<u8, End> {
+    // All mistakes are told here as everywhere.
+    config::load(path).map_err(End::usage)?;
+    let Some(options) = config::options(path).map_err(End::usage)?.dead_letter.elastic else {
+        return Err(End::usage("there is no [dead_letter.elastic] in the configuration"));
+    };
+    let steps = letter_steps(&options);
+    if dry_run {
+        println!("{:#}", printed(&steps));
+        return Ok(0);
+    }
+    let sink = Elastic::new(&options.sink()).map_err(End::usage)?;
+    runtime()?.block_on(install(&sink, &steps))
+}
+
+async fn install(sink: &Elastic, steps: &[Step]) -> Result<u8, End> {
+    let done = setup::install(sink, steps).await.map_err(End::failed)?;
+    for (step, done) in steps.iter().zip(done) {
+        println!("{}: {}", step.request(), words(done));
+    }
+    Ok(0)
 }
 
 const fn words(done: Done) -> &'static str {

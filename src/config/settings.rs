@@ -199,11 +199,21 @@ impl Resolver<'_> {
     /// The store of dead letters on the network, if there is one.
     fn letter_store(&self, options: &DeadLetterOptions) -> Result<Option<LetterStore>, Mistake> {
         // Each kind stands here by name, so that a new one cannot be forgotten.
-        let DeadLetterOptions { file: _, s3 } = options;
-        let Some(options) = s3 else { return Ok(None) };
-        let path = ["dead_letter", "s3"];
-        self.check_originals(&path, options.unredacted, "dead letters hold", "keep them in the local file only")?;
-        LetterStore::s3(options).map(Some).map_err(|error| self.mistake(&path, &error.to_string()))
+        let DeadLetterOptions { file: _, elastic, s3 } = options;
+        let stores = [
+            elastic.as_ref().map(|options| ("elastic", options.unredacted, LetterStore::elastic(options))),
+            s3.as_ref().map(|options| ("s3", options.unredacted, LetterStore::s3(options))),
+        ];
+        let mut stores = stores.into_iter().flatten();
+        let Some((kind, unredacted, store)) = stores.next() else { return Ok(None) };
+        if let Some((other, _, _)) = stores.next() {
+            let words =
+                format!("dead letters go to one store beside the file, and there is [dead_letter.{kind}]: choose");
+            return Err(self.mistake(&["dead_letter", other], &words));
+        }
+        let path = ["dead_letter", kind];
+        self.check_originals(&path, unredacted, "dead letters hold", "keep them in the local file only")?;
+        store.map(Some).map_err(|error| self.mistake(&path, &error.to_string()))
     }
 
     /// What was redacted leaves the machine as it was read where somebody said that it may, and only there.

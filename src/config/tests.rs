@@ -80,6 +80,7 @@ fn the_example_is_read() {
         .replace("[sink.splunk_hec.example.", "[sink.splunk_hec.a.")
         .replace("[sink.elastic.example]", "[sink.elastic.b]\nendpoint = 'http://localhost:1'")
         .replace("[sink.elastic.example.", "[sink.elastic.b.")
+        .replace("[dead_letter.elastic]", "[dead_letter.elastic]\nendpoint = 'http://localhost:1'")
         .replace("[dead_letter.s3]", "[dead_letter.s3]\nbucket = 'letters'")
         .replace("unredacted = false", "unredacted = true")
         .replace("[sink.s3.example]", "[sink.s3.i]\nbucket = 'archive'")
@@ -94,7 +95,31 @@ fn the_example_is_read() {
         .replace("[sink.stdout.example", "[sink.stdout.d")
         .replace("suppress = false", "suppress = true")
         .replace("paths = []\naction", "paths = ['x']\naction");
-    parse("example", &text).unwrap_or_else(|mistake| panic!("{mistake}\n{text}"));
+    // There is one store of dead letters at most.
+    let stores = ["dead_letter.elastic", "dead_letter.s3"];
+    for kind in stores {
+        let text =
+            stores.iter().filter(|other| **other != kind).fold(text.clone(), |text, other| without(&text, other));
+        let settings = parse("example", &text).unwrap_or_else(|mistake| panic!("{mistake}\n{text}"));
+        assert_eq!(settings.pipeline.letter_store.map(|store| store.kind()), kind.strip_prefix("dead_letter."));
+    }
+}
+
+/// A configuration without a table and those in it.
+fn without(text: &str, table: &str) -> String {
+    let is_of = |heading: &str| heading.strip_prefix(table).is_some_and(|rest| rest.starts_with(['.', ']']));
+    let mut is_in = false;
+    let mut lines = String::new();
+    for line in text.lines() {
+        if let Some(heading) = line.strip_prefix('[') {
+            is_in = is_of(heading);
+        }
+        if !is_in {
+            lines.push_str(line);
+            lines.push('\n');
+        }
+    }
+    lines
 }
 
 const SOURCE: &str = "[source.file.a]\npaths = ['x']\n";
@@ -139,6 +164,11 @@ fn originals_leave_the_machine_on_word_only() {
         let settings = parse("c.toml", &format!("{SOURCE}{SINK}{right}")).unwrap();
         assert_eq!(settings.pipeline.letter_store.is_some(), right.contains("dead_letter"));
     }
+    let index = "[dead_letter.elastic]\nendpoint = 'http://localhost:1'\n";
+    let told = parse("c.toml", &format!("{SOURCE}{SINK}{redact}{index}")).unwrap_err().to_string();
+    assert!(told.starts_with("c.toml:7:14: dead letters hold the originals"), "{told}");
+    let told = parse("c.toml", &format!("{SOURCE}{SINK}{store}{index}")).unwrap_err().to_string();
+    assert!(told.starts_with("c.toml:4:14: dead letters go to one store"), "{told}");
     let told = parse("c.toml", &format!("{SOURCE}{SINK}{store}prefix = '/x'\n")).unwrap_err().to_string();
     assert!(told.contains("prefix: a key begins without a slash"), "{told}");
 

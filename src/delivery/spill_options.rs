@@ -26,7 +26,7 @@ pub struct SpillOptions {
     pub directory: Option<PathBuf>,
     /// A bucket, for containers without a disk that stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub s3: Option<SpillBucketOptions>,
+    pub s3: Option<Box<SpillBucketOptions>>,
     /// Allows a directory that a restart of the container wipes. What the spill holds then is lost to this sink; without this,
     /// nothing is read. Default: `false`.
     #[serde(default)]
@@ -44,6 +44,7 @@ pub struct SpillOptions {
 /// A spill in a bucket of S3. Every write is an object of its own, and no process but one at a time writes below the prefix.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own, as it is written")]
 pub struct SpillBucketOptions {
     /// The bucket, or the ARN of an access point.
     pub bucket: String,
@@ -133,7 +134,7 @@ impl SpillOptions {
         let place = match (&self.directory, &self.s3) {
             (Some(path), None) => SpillPlace::Directory { path: path.clone(), may_vanish },
             (None, Some(_)) if may_vanish => return Err(OptionsError::SpillMayVanish),
-            (None, Some(bucket)) => SpillPlace::S3(Box::new(bucket.clone())),
+            (None, Some(bucket)) => SpillPlace::S3(bucket.clone()),
             (None, None) | (Some(_), Some(_)) => return Err(OptionsError::SpillPlace),
         };
         Ok(SpillSettings { place, bytes_max, after: self.after.0 })

@@ -10,6 +10,7 @@ mod kafka;
 mod lane;
 mod name;
 mod shard;
+mod sink;
 mod tally;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +21,7 @@ pub use lane::{
 };
 pub use name::{Kind, Metric, table};
 pub use shard::{Reason, ShardMeter, ShardState, SourceMeter, SourceState};
+pub use sink::{ElasticMeter, SinkMeter, SinkState, SplunkHecMeter, SumoMeter};
 pub use tally::Tally;
 
 /// A number that only grows.

@@ -153,6 +153,15 @@ metrics! {
     /// 1 while the lane's spill is full or its disk fails: it takes nothing then, and the reading stops.
     SpillStuck = Gauge "siemline_spill_stuck" ["sink"];
 
+    /// Entries that Splunk took and never called indexed: they are sent again, each time counted, and it may have them twice.
+    SplunkHecPossibleDuplicates = Counter "siemline_splunk_hec_possible_duplicates_total" ["sink"];
+    /// Documents that the cluster could not map and put into a failure store; they count as delivered.
+    ElasticFailureStored = Counter "siemline_elastic_failure_stored_total" ["sink"];
+    /// Requests that Sumo took with a complaint about their headers, such as fields that it does not know.
+    SumoComplaints = Counter "siemline_sumo_complaints_total" ["sink"];
+    /// Texts that were too long for Sumo's headers, and were cut; those of events that are sent again count again.
+    SumoCutValues = Counter "siemline_sumo_cut_values_total" ["sink"];
+
     /// Brokers of the cluster that a Kafka sink has learned of.
     KafkaBrokers = Gauge "siemline_kafka_brokers" ["sink"];
     /// Brokers that a Kafka sink is connected to.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::delivery::{Batch, Delivery, Error, EventView, LaneSettings, Sink};
-use crate::metric::KafkaMeter;
+use crate::metric::SinkMeter;
 use crate::sink::elastic::{Elastic, ElasticOptions};
 use crate::sink::file::{self, FileSink};
 use crate::sink::firehose::{Firehose, FirehoseOptions};
@@ -131,12 +131,15 @@ impl AnySink {
         }
     }
 
-    /// What librdkafka's statistics say, of a Kafka sink.
+    /// What the sink measures that its lane knows nothing of; `None` for a kind that has no such thing.
     #[must_use]
-    pub fn kafka_meter(&self) -> Option<Arc<KafkaMeter>> {
+    pub fn meter(&self) -> Option<SinkMeter> {
         match self {
-            Self::Kafka(sink) => Some(sink.meter()),
-            _ => None,
+            Self::SplunkHec(sink) => Some(SinkMeter::SplunkHec(sink.meter())),
+            Self::Elastic(sink) => Some(SinkMeter::Elastic(sink.meter())),
+            Self::Kafka(sink) => Some(SinkMeter::Kafka(sink.meter())),
+            Self::Sumo(sink) => Some(SinkMeter::Sumo(sink.meter())),
+            Self::Firehose(_) | Self::Http(_) | Self::S3(_) | Self::File(_) | Self::Stdout(_) => None,
         }
     }
 }

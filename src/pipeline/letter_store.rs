@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::delivery::{Disposition, Error, KeptLine, WrittenLetter};
 use crate::sink;
+use crate::sink::elastic::{LetterIndex, LetterIndexOptions, LettersOfIndex};
 use crate::sink::s3::{LetterBucket, LetterBucketOptions, LettersOfBucket};
 use crate::source::dead_letters::ReadLetters;
 
@@ -18,9 +19,14 @@ const WAIT_FIRST: Duration = Duration::from_millis(250);
 /// The most that is waited, also where the store asks for more.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
+/// How many documents are removed at once.
+const REMOVE_MAX: usize = 1000;
+
 /// A store that is ready to be used. Nothing has been connected yet.
 #[derive(Clone, Debug)]
 pub enum LetterStore {
+    /// Documents of an index.
+    Elastic(Arc<LetterIndex>),
     /// Objects of S3.
     S3(Arc<LetterBucket>),
 }
@@ -31,10 +37,20 @@ pub struct LettersOfStore(Letters);
 
 #[derive(Debug)]
 enum Letters {
+    Elastic(LettersOfIndex),
     S3(LettersOfBucket),
 }
 
 impl LetterStore {
+    /// A store in Elasticsearch or OpenSearch.
+    ///
+    /// # Errors
+    ///
+    /// When an option is wrong.
+    pub fn elastic(options: &LetterIndexOptions) -> Result<Self, sink::Error> {
+        Ok(Self::Elastic(Arc::new(LetterIndex::new(options)?)))
+    }
+
     /// A store in S3.
     ///
     /// # Errors
@@ -48,6 +64,7 @@ impl LetterStore {
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
+            Self::Elastic(_) => "elastic",
             Self::S3(_) => "s3",
         }
     }
@@ -56,6 +73,7 @@ impl LetterStore {
     /// that they may be there twice.
     pub(super) async fn keep(&self, letters: &[WrittenLetter]) -> Result<(), Error> {
         match self {
+            Self::Elastic(index) => index.keep(letters).await,
             Self::S3(bucket) => bucket.keep(letters).await,
         }
     }
@@ -67,6 +85,7 @@ impl LetterStore {
     /// With what stands in the way, and the remedy.
     pub async fn check(&self) -> Result<(), Error> {
         match self {
+            Self::Elastic(index) => index.check().await,
             Self::S3(bucket) => bucket.check().await,
         }
     }
@@ -75,6 +94,7 @@ impl LetterStore {
     #[must_use]
     pub fn letters(&self) -> LettersOfStore {
         LettersOfStore(match self {
+            Self::Elastic(index) => Letters::Elastic(LettersOfIndex::new(Arc::clone(index))),
             Self::S3(bucket) => Letters::S3(LettersOfBucket::new(Arc::clone(bucket))),
         })
     }
@@ -83,19 +103,27 @@ impl LetterStore {
     ///
     /// # Errors
     ///
-    /// With what holds the first that could not be removed, and why; all before it are.
+    /// With what holds the first of those that could not be removed, and why; all before it are.
     pub async fn remove(&self, lines: &BTreeMap<Arc<str>, BTreeSet<u64>>) -> Result<(), (Arc<str>, Error)> {
-        for (holder, marks) in lines {
+        let lines: Vec<(&Arc<str>, &BTreeSet<u64>)> = lines.iter().collect();
+        let at_once = match self {
+            Self::Elastic(_) => REMOVE_MAX,
+            Self::S3(_) => 1,
+        };
+        for lines in lines.chunks(at_once) {
+            let Some((holder, marks)) = lines.first() else { continue };
             let mut tries = 0;
             loop {
                 let removed = match self {
+                    // A document is one letter.
+                    Self::Elastic(index) => index.remove(lines.iter().map(|(holder, _)| &***holder)).await,
                     Self::S3(bucket) => bucket.remove(holder, marks).await,
                 };
                 let Err(error) = removed else { break };
                 tries += 1;
                 match wait(&error, tries, TRIES) {
                     Some(wait) => tokio::time::sleep(wait).await,
-                    None => return Err((Arc::clone(holder), error)),
+                    None => return Err((Arc::clone(*holder), error)),
                 }
             }
         }
@@ -108,6 +136,7 @@ impl ReadLetters for LettersOfStore {
         let mut tries = 0;
         loop {
             let read = match &mut self.0 {
+                Letters::Elastic(letters) => letters.next().await,
                 Letters::S3(letters) => letters.next().await,
             };
             let error = match read {

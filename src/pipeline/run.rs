@@ -18,7 +18,7 @@ use super::tasks::Spawned;
 use super::worker::{Shared, Worker};
 use crate::budget::Budget;
 use crate::delivery::{self, Lane};
-use crate::metric::{EventMeter, KafkaMeter, LaneMeter, SourceMeter, Tally};
+use crate::metric::{EventMeter, LaneMeter, SinkMeter, SourceMeter, Tally};
 use crate::normalize::Mappings;
 use crate::normalize::redact::{self, Redactor};
 use crate::record::Chunk;
@@ -117,8 +117,8 @@ struct House {
     intake: Option<Intake>,
     lanes: JoinSet<()>,
     meters: Vec<(Arc<str>, Arc<LaneMeter>)>,
-    /// The meters of the Kafka sinks, by name.
-    kafka: Vec<(Arc<str>, Arc<KafkaMeter>)>,
+    /// What sinks measure of their own, by name.
+    sinks: Vec<(Arc<str>, SinkMeter)>,
     /// The meters of the sources, by name.
     sources: Vec<(Arc<str>, Arc<SourceMeter>)>,
     /// What keeps files current that are read again on change, and the admin server; it ends with the house.
@@ -192,9 +192,9 @@ impl House {
             thread.spawn(move || worker.run()).map_err(Error::Thread)?;
         }
         let intake = Some(Intake::new(chunks, budget));
-        let kafka = settings.sinks.iter();
-        let kafka = kafka.filter_map(|(name, sink)| Some((Arc::clone(name), sink.sink.kafka_meter()?))).collect();
-        Ok(Self { shared, intake, lanes, meters, kafka, sources: Vec::new(), watchers })
+        let sinks = settings.sinks.iter();
+        let sinks = sinks.filter_map(|(name, sink)| Some((Arc::clone(name), sink.sink.meter()?))).collect();
+        Ok(Self { shared, intake, lanes, meters, sinks, sources: Vec::new(), watchers })
     }
 
     /// Starts the sources, and gives up the house's own hold on the intake: when the sources let go, the workers end.
@@ -244,7 +244,7 @@ impl House {
             started_ms,
             sources: self.sources.clone(),
             lanes: self.meters.clone(),
-            kafka: self.kafka.clone(),
+            sinks: self.sinks.clone(),
             events: Arc::clone(&self.shared.events),
             tally: Arc::clone(&self.shared.tally),
             dead_letters: self.shared.dead_letters.meter(),

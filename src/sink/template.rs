@@ -109,6 +109,29 @@ impl Template {
         Ok(Self { parts })
     }
 
+    /// The same for texts that are paths: a slash among the directives of a time divides levels, as one outside of braces
+    /// does. It was written by who configured it, so `clean` does not see it.
+    #[must_use]
+    pub fn of_path(self) -> Self {
+        let mut parts = Vec::new();
+        for part in self.parts {
+            match part {
+                Part::Field { field: Field::Time(format), absent } => {
+                    for (number, level) in format.split('/').enumerate() {
+                        if number > 0 {
+                            parts.push(Part::Text("/".to_owned()));
+                        }
+                        if !level.is_empty() {
+                            parts.push(Part::Field { field: Field::Time(level.to_owned()), absent: absent.clone() });
+                        }
+                    }
+                }
+                other => parts.push(other),
+            }
+        }
+        Self { parts }
+    }
+
     /// The text where it has no fields.
     #[must_use]
     pub fn fixed(&self) -> Option<&str> {
@@ -408,6 +431,25 @@ mod tests {
                 continue;
             }
             assert_eq!(text(template), expected, "{template}");
+        }
+    }
+
+    /// Guards that a path has the levels that its template was written with, in a time too, and none from an event.
+    #[test]
+    fn times_of_a_path_have_levels() {
+        let block = block(r#"{"finding_info":{"uid":"a/b"}}"#, b"");
+        for (template, expected) in [
+            ("{time:%Y/%m/%d}/", "2023/11/14/"),
+            ("{log_type}/{time:dt=%Y-%m-%d/h=%H}/", "aws.guardduty/dt=2023-11-14/h=22/"),
+            ("{time:/%Y//%m/}", "/2023//11/"),
+            ("{time:%D}", "11_14_23"),
+            ("{time:%Y}/{finding_info.uid}", "2023/a_b"),
+            ("a/b", "a/b"),
+        ] {
+            let mut out = String::new();
+            let clean = |c| if c == '/' { '_' } else { c };
+            Template::parse(template).unwrap().of_path().push(block.event(0).unwrap(), clean, &mut out);
+            assert_eq!(out, expected, "{template}");
         }
     }
 

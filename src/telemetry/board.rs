@@ -9,7 +9,7 @@ use super::status::{
 };
 use crate::budget::Budget;
 use crate::metric::{
-    DeadLetterMeter, EventMeter, Hindrance, KafkaMeter, LaneCondition, LaneMeter, ShardMeter, SourceMeter, SourceState,
+    DeadLetterMeter, EventMeter, Hindrance, LaneCondition, LaneMeter, ShardMeter, SinkMeter, SourceMeter, SourceState,
     Tally,
 };
 use crate::shutdown::Shutdown;
@@ -23,8 +23,8 @@ pub struct Board {
     pub sources: Vec<(Arc<str>, Arc<SourceMeter>)>,
     /// The lanes, by the names of their sinks.
     pub lanes: Vec<(Arc<str>, Arc<LaneMeter>)>,
-    /// What librdkafka says of the Kafka sinks, by their names.
-    pub kafka: Vec<(Arc<str>, Arc<KafkaMeter>)>,
+    /// What sinks measure of their own, by their names.
+    pub sinks: Vec<(Arc<str>, SinkMeter)>,
     /// How events ended.
     pub events: Arc<EventMeter>,
     /// What was read and made of it.
@@ -60,7 +60,7 @@ impl Board {
             events: self.events(),
             sources,
             lanes,
-            kafka: self.kafka.iter().map(|(name, meter)| (name.to_string(), meter.state())).collect(),
+            sinks: self.sinks.iter().map(|(name, meter)| (name.to_string(), meter.state())).collect(),
             dead_letters,
             memory: MemoryStatus {
                 in_flight_bytes: whole(self.budget.used()),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use super::status::{LaneStatus, ShardStatus, SpillStatus, Status};
-use crate::metric::{KafkaState, Metric};
+use crate::metric::{KafkaState, Metric, SinkState};
 
 /// All metrics, each with its meaning and kind, also where there is no value yet.
 #[must_use]
@@ -88,6 +88,22 @@ fn tell(metric: Metric, status: &Status, out: &mut Samples<'_>) {
             Seconds(age_ms)
         }),
         Metric::SpillStuck => out.spills(status, |spill| u64::from(spill.hindrance.is_some())),
+        Metric::SplunkHecPossibleDuplicates => out.sinks(status, |state| match *state {
+            SinkState::SplunkHec { possible_duplicates } => Some(possible_duplicates),
+            _ => None,
+        }),
+        Metric::ElasticFailureStored => out.sinks(status, |state| match *state {
+            SinkState::Elastic { failure_stored } => Some(failure_stored),
+            _ => None,
+        }),
+        Metric::SumoComplaints => out.sinks(status, |state| match *state {
+            SinkState::Sumo { complaints, .. } => Some(complaints),
+            _ => None,
+        }),
+        Metric::SumoCutValues => out.sinks(status, |state| match *state {
+            SinkState::Sumo { cut_values, .. } => Some(cut_values),
+            _ => None,
+        }),
         Metric::KafkaBrokers => out.kafka(status, |kafka| kafka.brokers),
         Metric::KafkaBrokersUp => out.kafka(status, |kafka| kafka.brokers_up),
         Metric::KafkaQueued => out.kafka(status, |kafka| kafka.queued_messages),
@@ -175,10 +191,20 @@ impl Samples<'_> {
         }
     }
 
-    fn kafka<V: fmt::Display>(&mut self, status: &Status, value: impl Fn(&KafkaState) -> V) {
-        for (name, kafka) in &status.kafka {
-            self.put(&[name], value(kafka));
+    /// A value for each sink of the kind that has it.
+    fn sinks<V: fmt::Display>(&mut self, status: &Status, value: impl Fn(&SinkState) -> Option<V>) {
+        for (name, state) in &status.sinks {
+            if let Some(value) = value(state) {
+                self.put(&[name], value);
+            }
         }
+    }
+
+    fn kafka<V: fmt::Display>(&mut self, status: &Status, value: impl Fn(&KafkaState) -> V) {
+        self.sinks(status, |state| match state {
+            SinkState::Kafka(kafka) => Some(value(kafka)),
+            _ => None,
+        });
     }
 
     /// A value for each shard where it is known.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::metric::KafkaState;
+use crate::metric::SinkState;
 
 /// The whole of it, as `/status` tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,9 +27,9 @@ pub struct Status {
     pub sources: BTreeMap<String, SourceStatus>,
     /// The lanes, by the names of their sinks.
     pub lanes: BTreeMap<String, LaneStatus>,
-    /// What librdkafka says of the Kafka sinks, by their names.
+    /// What sinks measure of their own, by their names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub kafka: BTreeMap<String, KafkaState>,
+    pub sinks: BTreeMap<String, SinkState>,
     /// The store of dead letters.
     pub dead_letters: DeadLetterStatus,
     /// The memory budget.

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use super::{Board, Status, exposition, page};
 use crate::budget::Budget;
 use crate::metric::{
-    DeadLetterMeter, EventMeter, Hindrance, KafkaMeter, KafkaState, Kind, LaneMeter, LaneReason, LaneState, Metric,
-    Reason, ShardMeter, SourceMeter, SpillState, Tally,
+    DeadLetterMeter, ElasticMeter, EventMeter, Hindrance, KafkaMeter, KafkaState, Kind, LaneMeter, LaneReason,
+    LaneState, Metric, Reason, ShardMeter, SinkMeter, SourceMeter, SpillState, SplunkHecMeter, SumoMeter, Tally,
 };
 use crate::shutdown;
 
@@ -51,13 +51,11 @@ impl Rig {
         let shard = source.shard(&"shardId-\"0\\".into());
         shard.records.add(9);
         shard.measure(|state| (state.behind_ms, state.headroom_ms) = (Some(1_234), Some(-5)));
-        let kafka = Arc::new(KafkaMeter::default());
-        kafka.measure(KafkaState { brokers: 3, round_trip_p99_us: 1_002_003, ..KafkaState::default() });
         let board = Board {
             started_ms: 1_000,
             sources: vec![("findings".into(), Arc::clone(&source))],
             lanes: vec![("soc".into(), Arc::clone(&lane))],
-            kafka: vec![("lake".into(), kafka)],
+            sinks: own_meters(),
             events,
             tally: Arc::new(Mutex::new(tally)),
             dead_letters: Arc::clone(&dead_letters),
@@ -70,6 +68,23 @@ impl Rig {
     fn status(&self) -> Status {
         self.board.status(61_000)
     }
+}
+
+/// A sink of each kind that measures something of its own, each number told apart from the others.
+fn own_meters() -> Vec<(Arc<str>, SinkMeter)> {
+    let (hec, elastic) = (SplunkHecMeter::default(), ElasticMeter::default());
+    let (sumo, kafka) = (SumoMeter::default(), KafkaMeter::default());
+    hec.possible_duplicates.add(11);
+    elastic.failure_stored.add(12);
+    sumo.complaints.add(13);
+    sumo.cut_values.add(14);
+    kafka.measure(KafkaState { brokers: 3, round_trip_p99_us: 1_002_003, ..KafkaState::default() });
+    vec![
+        ("soc".into(), SinkMeter::SplunkHec(hec.into())),
+        ("search".into(), SinkMeter::Elastic(elastic.into())),
+        ("logic".into(), SinkMeter::Sumo(sumo.into())),
+        ("lake".into(), SinkMeter::Kafka(kafka.into())),
+    ]
 }
 
 fn hindrance(code: &str) -> Hindrance {
@@ -115,6 +130,12 @@ fn metrics_are_all_told_and_no_other() {
         "siemline_shard_retention_headroom_seconds{source=\"findings\",shard=\"shardId-\\\"0\\\\\"} -0.005",
         "siemline_events_normalized_total{log_type=\"aws.guardduty\",severity_id=\"4\"} 7",
         "siemline_start_time_seconds 1.000",
+        "siemline_splunk_hec_possible_duplicates_total{sink=\"soc\"} 11",
+        "siemline_elastic_failure_stored_total{sink=\"search\"} 12",
+        "siemline_sumo_complaints_total{sink=\"logic\"} 13",
+        "siemline_sumo_cut_values_total{sink=\"logic\"} 14",
+        "siemline_kafka_brokers{sink=\"lake\"} 3",
+        "siemline_kafka_round_trip_seconds{sink=\"lake\"} 1.002003",
     ] {
         assert!(text.lines().any(|told| told == line), "{line} is not in\n{text}");
     }

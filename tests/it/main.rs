@@ -13,6 +13,7 @@ mod admin;
 mod cli;
 mod compliance;
 mod crash;
+mod destinations;
 mod elastic;
 mod events;
 mod fakes;

@@ -73,7 +73,7 @@ async fn messages_arrive_with_their_metadata() {
         assert_eq!((said("x-sumo-name"), said("x-sumo-host")), (Some("findings"), Some("siemline")));
         assert_eq!(said("x-sumo-fields"), Some(format!("account=none,log_type={log_type}").as_str()));
     }
-    assert_eq!((sumo.distinct(), sumo.complaints(), sink.complaints()), (10, 0, 0));
+    assert_eq!((sumo.distinct(), sumo.complaints(), sink.meter().complaints.get()), (10, 0, 0));
 }
 
 /// Guards that a complaint in the body of a 200 is a delivery, and is counted.
@@ -84,7 +84,7 @@ async fn a_complaint_is_counted_and_the_messages_are_taken() {
     for batch in batches(&sink, 10) {
         assert_eq!(sink.send(&batch).await, Ok(Delivery::accepted()));
     }
-    assert_eq!((sumo.distinct(), sumo.complaints(), sink.complaints()), (10, 2, 2));
+    assert_eq!((sumo.distinct(), sumo.complaints(), sink.meter().complaints.get()), (10, 2, 2));
 }
 
 /// Guards that every fault becomes what the lane is to do about it, and that the next sending heals it: nothing is lost, and

@@ -32,8 +32,10 @@ class Call:
     body: bytes
     # What was done to it.
     harm: str | None
-    # What the stand-in said; none where it was not asked.
+    # What the stand-in said; none where it was not asked, or gave no answer.
     status: int | None
+    # The body of its answer.
+    said: bytes
 
     def path(self) -> str:
         """The path in plain letters."""
@@ -41,6 +43,10 @@ class Call:
 
     def was_carried_out(self) -> bool:
         return self.status is not None and self.status < 300
+
+    def met_nobody(self) -> bool:
+        """The stand-in was away, or went away over it."""
+        return self.harm is None and self.status is None
 
 
 class Between:
@@ -66,17 +72,18 @@ class Between:
             harm = self.harm(method, target, headers)
         answer = None if harm == CUT else self.ask(method, target, headers, body)
         with self.lock:
-            self.noted.append(Call(method, target, headers, body, harm, answer and answer[0]))
+            self.noted.append(Call(method, target, headers, body, harm, answer and answer[0], answer[2] if answer else b""))
         return None if harm else answer
 
-    def ask(self, method: str, target: str, headers: dict, body: bytes) -> tuple:
+    def ask(self, method: str, target: str, headers: dict, body: bytes) -> tuple | None:
         connection = http.client.HTTPConnection(self.authority, timeout=ANSWER_SECONDS)
-        with contextlib.closing(connection):
+        with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
             passed = {name: value for name, value in headers.items() if name not in OF_THE_CONNECTION}
             connection.request(method, target, body, passed)
             answer = connection.getresponse()
             said = [(name, value) for name, value in answer.getheaders() if name.lower() not in OF_THE_CONNECTION]
             return answer.status, said, answer.read()
+        return None
 
 
 def none(_method: str, _target: str, _headers: dict):

@@ -8,12 +8,16 @@
 //! documents have to be there before the event counts as delivered, and an older state never takes the place of a newer one.
 //!
 //! The answer holds one verdict for each document, in the order of the request.
+//!
+//! The same calls keep dead letters in an index ([`LetterIndex`]).
 
 mod address;
 mod authorization;
 mod check;
 mod fields;
 mod latest;
+mod letter_options;
+mod letters;
 mod mappings;
 mod names;
 mod options;
@@ -25,6 +29,8 @@ mod sink;
 #[cfg(test)]
 mod tests;
 
+pub use letter_options::LetterIndexOptions;
+pub use letters::{LetterIndex, LettersOfIndex, letter_steps};
 pub use options::{AwsOptions, AwsService, ElasticOptions};
 pub use permissions::permissions;
 pub use sink::Elastic;

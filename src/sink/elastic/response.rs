@@ -16,10 +16,11 @@ struct Reply<'a> {
     items: Option<Vec<Line<'a>>>,
 }
 
-/// One line of the answer: `create` of an event, `index` of a finding's latest state, or an ingest pipeline's doing.
+/// One line of the answer: `create` of an event, `index` of a finding's latest state, or an ingest pipeline's doing; `delete` of
+/// a dead letter that was sent again.
 #[derive(Deserialize)]
 struct Line<'a> {
-    #[serde(borrow, alias = "index")]
+    #[serde(borrow, alias = "index", alias = "delete")]
     create: Outcome<'a>,
 }
 
@@ -140,7 +141,17 @@ fn judge_item(answer: &Answer, outcome: &Outcome<'_>) -> Result<Verdict, Error> 
         200..=299 => Verdict::Accepted,
         409 => Verdict::Duplicate,
         408 | 429 | 500..=599 => Verdict::retry(code, cause.in_words()),
-        401 | 403 => return Err(answer.error(Disposition::Pause, code, cause.in_words())),
+        401 | 403 => {
+            let remedy = match (outcome.status, &*cause.kind) {
+                // A disk above its flood stage makes the cluster block what lies on it.
+                (_, "cluster_block_exception") => {
+                    "lift the block of the index, and make room on the disks of its nodes"
+                }
+                (401, _) => "mend the credentials",
+                _ => "allow `create_doc` on the index (`index` too, for `latest`), or name another `index`",
+            };
+            return Err(answer.error(Disposition::Pause, code, format!("{}: {remedy}", cause.in_words())));
+        }
         _ => match cause.remedy() {
             Some(remedy) => {
                 return Err(answer.error(Disposition::Pause, code, format!("{}: {remedy}", cause.in_words())));

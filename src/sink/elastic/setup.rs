@@ -289,6 +289,17 @@ fn lifecycle(format: Format, server: Server, stream: &str, retention: Option<Spa
     }
 }
 
+/// The template of one plain index.
+pub(super) fn index_template(index: &str, mappings: &Value, description: &str) -> Step {
+    let body = json!({
+        "index_patterns": [index],
+        "template": { "mappings": mappings },
+        "priority": priority(index),
+        "_meta": { "managed_by": "siemline", "description": description },
+    });
+    Step::new(&["_index_template", &template_name(index)], body, Standing::Replaced)
+}
+
 /// The more of a pattern is written out, the narrower it is, and the higher its priority: no two templates of one priority may
 /// match one name.
 fn priority(pattern: &str) -> u32 {

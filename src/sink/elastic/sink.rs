@@ -1,6 +1,6 @@
 //! The I/O of an Elasticsearch or OpenSearch sink.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -14,7 +14,7 @@ use super::request::Framing;
 use super::response::{FILTER_PATH, Judged, judge};
 use crate::delivery::{Batch, Delivery, Disposition, Error, EventView, Sink};
 use crate::http::{Answer, Client, Compressor, Endpoints, Method, RequestBuilder, Turn, Url};
-use crate::metric::Counter;
+use crate::metric::ElasticMeter;
 use crate::sink;
 
 /// How often the log tells of failure stores, at most.
@@ -34,7 +34,7 @@ pub struct Elastic {
     pub(super) is_named_by_default: bool,
     /// Whether this is OpenSearch Serverless, which has few of the usual paths.
     pub(super) is_aoss: bool,
-    failure_stored: Counter,
+    meter: Arc<ElasticMeter>,
     told: Mutex<Option<Instant>>,
 }
 
@@ -54,23 +54,38 @@ impl Elastic {
             framing: Framing::new(options)?,
             is_named_by_default: options.index.is_none(),
             is_aoss,
-            failure_stored: Counter::default(),
+            meter: Arc::default(),
             told: Mutex::default(),
         })
     }
 
-    /// How many documents the cluster could not map and put into a failure store. They count as delivered.
-    pub fn failure_stored(&self) -> u64 {
-        self.failure_stored.get()
+    /// What it measures of its own.
+    #[must_use]
+    pub fn meter(&self) -> Arc<ElasticMeter> {
+        Arc::clone(&self.meter)
     }
 
     /// Asks the cluster at a path below the endpoint; the next node where one is not there. Used by `check` and by
     /// [`setup`](super::setup).
     pub(super) async fn ask(&self, method: Method, path: &[&str], body: Option<&Value>) -> Result<Answer, Error> {
+        self.ask_with(method, path, &[], body).await
+    }
+
+    /// The same, with a query.
+    pub(super) async fn ask_with(
+        &self,
+        method: Method,
+        path: &[&str],
+        pairs: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Answer, Error> {
         let mut nodes_left = self.endpoints.urls().len();
         loop {
             let turn = self.turn()?;
-            let url = below(turn.url, path.iter().copied());
+            let mut url = below(turn.url, path.iter().copied());
+            if !pairs.is_empty() {
+                url.set_query(Some(&query(pairs)));
+            }
             let body = body.map(Value::to_string).unwrap_or_default();
             let mut request = self.client.question(method.clone(), &url);
             if !body.is_empty() {
@@ -114,7 +129,7 @@ impl Elastic {
         if documents == 0 {
             return;
         }
-        self.failure_stored.add_count(documents);
+        self.meter.failure_stored.add_count(documents);
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.is_some_and(|at| now.saturating_duration_since(at) < TELL_EVERY) {
             return;
@@ -124,7 +139,7 @@ impl Elastic {
         let index = self.framing.names.pattern();
         tracing::warn!(
             index,
-            documents = self.failure_stored(),
+            documents = self.meter.failure_stored.get(),
             "documents could not be mapped and are in the failure store"
         );
     }

@@ -1,5 +1,7 @@
 //! The file sink at work.
 
+use std::io::ErrorKind;
+
 use tokio::sync::Mutex;
 
 use super::options::FileOptions;
@@ -31,7 +33,7 @@ impl FileSink {
         file.append(lines).await.map_err(|error| Error {
             disposition: Disposition::Retry { after: None },
             code: "file".into(),
-            words: format!("cannot write {}: {error}", file.path().display()),
+            words: format!("cannot write {}: {error}{}", file.path().display(), remedy(error.kind())),
         })
     }
 }
@@ -48,5 +50,18 @@ impl Sink for FileSink {
 
     async fn check(&self) -> Result<(), Error> {
         self.append(&[]).await
+    }
+}
+
+/// What a person can do about it, where there is something. The lane tries again meanwhile, and loses nothing.
+pub(super) fn remedy(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; make room on its disk",
+        ErrorKind::FileTooLarge => "; write a lower `rotate_bytes_max`, or let the process write larger files",
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "; let the user of this process write there",
+        ErrorKind::IsADirectory | ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+            "; name a file in `path`, in a directory"
+        }
+        _ => "",
     }
 }

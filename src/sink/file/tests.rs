@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Rotating, Rotation};
+use super::{FileOptions, FileSink, Rotating, Rotation};
+use crate::delivery::{Disposition, Sink as _};
 
 fn rotation(bytes_max: u64) -> Rotation {
     Rotation { bytes_max, age_max: Duration::from_hours(1), mode: 0o600 }
@@ -41,5 +42,28 @@ async fn takes_back_what_is_torn() {
     {
         use std::os::unix::fs::PermissionsExt as _;
         assert_eq!(std::fs::metadata(&fresh).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
+
+/// Guards that a file which cannot be written is tried again, and that the words tell what to do.
+#[tokio::test]
+async fn what_cannot_be_written_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("file"), "").unwrap();
+    for (path, words) in
+        [(directory.path().to_owned(), "a file in `path`"), (directory.path().join("file/x"), "`path`")]
+    {
+        let options: FileOptions = toml::from_str(&format!("path = '{}'", path.display())).unwrap();
+        let error = FileSink::new(&options).check().await.unwrap_err();
+        assert_eq!((error.disposition, error.code.as_ref()), (Disposition::Retry { after: None }, "file"));
+        assert!(error.words.contains(words) && error.words.contains(&path.display().to_string()), "{error}");
+    }
+    for (kind, words) in [
+        (std::io::ErrorKind::StorageFull, "make room on its disk"),
+        (std::io::ErrorKind::QuotaExceeded, "make room on its disk"),
+        (std::io::ErrorKind::FileTooLarge, "`rotate_bytes_max`"),
+        (std::io::ErrorKind::PermissionDenied, "let the user of this process write there"),
+    ] {
+        assert!(super::sink::remedy(kind).contains(words), "{kind}");
     }
 }

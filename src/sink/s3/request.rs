@@ -39,7 +39,7 @@ pub(crate) struct Object {
 impl Packing {
     pub(super) fn new(options: &S3Options) -> Result<Self, Mistake> {
         Ok(Self {
-            prefix: Template::parse(&options.prefix)?,
+            prefix: Template::parse(&options.prefix)?.of_path(),
             format: options.format,
             compressor: Compressor::new(options.compression.into(), options.compression_level),
         })

@@ -71,6 +71,9 @@ fn keys_are_clean() {
         let ocsf = format!(r#"{{"finding_info":{{"title":"{title}"}}}}"#);
         assert_eq!(std::str::from_utf8(batch(&packing, &ocsf, &[1]).bucket()).unwrap(), expected);
     }
+    let packing = Packing::new(&options("prefix = '{time:%Y/%m/%d}/'")).unwrap();
+    let levels = batch(&packing, "{}", &[1]);
+    assert_eq!(std::str::from_utf8(levels.bucket()).unwrap(), "2023/11/14/", "the levels of a time are its author's");
     let packing = Packing::new(&options("prefix = '{finding_info.title}ü'")).unwrap();
     let ocsf = format!(r#"{{"finding_info":{{"title":"{}"}}}}"#, "x".repeat(959));
     let key = packing.object(&batch(&packing, &ocsf, &[1])).key;

@@ -1,7 +1,7 @@
 //! The I/O of a Splunk HEC sink.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
@@ -13,7 +13,7 @@ use super::response::{Taken, judge, judge_health, judge_probe, judge_taken};
 use super::{Mode, SplunkHecOptions};
 use crate::delivery::{Batch, Delivery, Disposition, Error, EventView, Sink, Verdict, Verdicts};
 use crate::http::{self, Client, Compressor, Endpoints, HeaderValue, Method, RequestBuilder, Url};
-use crate::metric::Counter;
+use crate::metric::SplunkHecMeter;
 use crate::secret::SecretRef;
 use crate::sink;
 
@@ -39,7 +39,7 @@ pub struct SplunkHec {
     framing: Framing,
     /// `None` without acknowledgement.
     patience: Option<Patience>,
-    possible_duplicates: Counter,
+    meter: Arc<SplunkHecMeter>,
     told: Mutex<Option<Instant>>,
 }
 
@@ -77,14 +77,15 @@ impl SplunkHec {
             compressor: Compressor::gzip(options.compression_level),
             framing: Framing::new(options).map_err(wrong)?,
             patience,
-            possible_duplicates: Counter::default(),
+            meter: Arc::default(),
             told: Mutex::default(),
         })
     }
 
-    /// How many entries were sent again although Splunk had taken them, because it did not say that they are indexed.
-    pub fn possible_duplicates(&self) -> u64 {
-        self.possible_duplicates.get()
+    /// What it measures of its own.
+    #[must_use]
+    pub fn meter(&self) -> Arc<SplunkHecMeter> {
+        Arc::clone(&self.meter)
     }
 
     /// What "delivered" means here, for people who ask whether the sink is ready.
@@ -181,7 +182,7 @@ impl SplunkHec {
         match collector.indexed(line, &self.client, name, ack_id, patience).await {
             Ok(()) => Ok(Delivery { verdicts: Verdicts::AllAccepted, slow_down }),
             Err(error) => {
-                self.possible_duplicates.add_count(batch.len());
+                self.meter.possible_duplicates.add_count(batch.len());
                 self.tell(&error);
                 Err(error)
             }
@@ -222,7 +223,7 @@ impl SplunkHec {
         }
         *told = Some(now);
         drop(told);
-        let entries = self.possible_duplicates();
+        let entries = self.meter.possible_duplicates.get();
         tracing::warn!(code = &*error.code, error = %error, entries, "splunk took events and did not say that they are indexed");
     }
 }

@@ -1,6 +1,6 @@
 //! The I/O of a Sumo Logic sink.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -10,7 +10,7 @@ use super::request::{BODY_BYTES_MAX, Metadata, headers, push};
 use super::response::{judge, judge_probe};
 use crate::delivery::{Batch, Delivery, Error, EventView, Sink};
 use crate::http::{self, Client, Compressor, HeaderValue, RequestBuilder, Url};
-use crate::metric::Counter;
+use crate::metric::SumoMeter;
 use crate::secret::SecretRef;
 use crate::sink::{self, Format};
 
@@ -26,8 +26,7 @@ pub struct Sumo {
     metadata: Metadata,
     format: Format,
     compressor: Compressor,
-    complaints: Counter,
-    cut_values: Counter,
+    meter: Arc<SumoMeter>,
     told: Mutex<Told>,
 }
 
@@ -69,20 +68,15 @@ impl Sumo {
             metadata: Metadata::new(options).map_err(wrong)?,
             format: options.format,
             compressor: Compressor::new(options.compression, options.compression_level),
-            complaints: Counter::default(),
-            cut_values: Counter::default(),
+            meter: Arc::default(),
             told: Mutex::default(),
         })
     }
 
-    /// How many requests Sumo took with a complaint about their headers.
-    pub fn complaints(&self) -> u64 {
-        self.complaints.get()
-    }
-
-    /// How many texts were too long for Sumo's headers, and were cut. Events that are sent again count again.
-    pub fn cut_values(&self) -> u64 {
-        self.cut_values.get()
+    /// What it measures of its own.
+    #[must_use]
+    pub fn meter(&self) -> Arc<SumoMeter> {
+        Arc::clone(&self.meter)
     }
 
     fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
@@ -96,7 +90,7 @@ impl Sumo {
     /// Tells the log of a complaint, and of values that were cut, once a minute at most.
     fn tell(&self, complaint: Option<&str>, now: Instant) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let cut_values = self.cut_values.get();
+        let cut_values = self.meter.cut_values.get();
         let is_early = told.at.is_some_and(|at| now.saturating_duration_since(at) < TELL_EVERY);
         if is_early || (complaint.is_none() && cut_values == told.cut_values) {
             return;
@@ -106,7 +100,7 @@ impl Sumo {
         drop(told);
         let host = self.url.host_str().unwrap_or_default();
         if let Some(complaint) = complaint {
-            let requests = self.complaints();
+            let requests = self.meter.complaints.get();
             tracing::warn!(host, complaint, requests, "sumo took events and complained about their headers");
         }
         if more > 0 {
@@ -121,7 +115,7 @@ impl Sink for Sumo {
     }
 
     fn bucket(&self, event: EventView<'_>, out: &mut Vec<u8>) {
-        self.cut_values.add_count(self.metadata.push_bucket(event, out));
+        self.meter.cut_values.add_count(self.metadata.push_bucket(event, out));
     }
 
     async fn send(&self, batch: &Batch) -> Result<Delivery, Error> {
@@ -135,7 +129,7 @@ impl Sink for Sumo {
         }
         let complaint = judge(&self.client.answer(request.body(body.bytes)).await?)?;
         if complaint.is_some() {
-            self.complaints.add(1);
+            self.meter.complaints.add(1);
         }
         self.tell(complaint.as_deref(), Instant::now());
         Ok(Delivery::accepted())

@@ -29,7 +29,7 @@ impl Served {
             started_ms: 0,
             sources: Vec::new(),
             lanes: Vec::new(),
-            kafka: Vec::new(),
+            sinks: Vec::new(),
             events: Arc::default(),
             tally: Arc::default(),
             dead_letters: Arc::default(),

@@ -3,6 +3,7 @@
 mod hostile;
 mod letters;
 mod process;
+mod sinks;
 
 use std::time::Duration;
 

@@ -6,6 +6,7 @@ mod delivery;
 mod guide;
 mod hostile;
 mod iam;
+mod letter_index;
 mod letter_store;
 mod memory;
 mod mistakes;

@@ -7,9 +7,10 @@
 
 mod broken;
 mod broker;
+mod codes;
 mod file;
 mod play;
-mod scenario;
+pub mod scenario;
 mod stdout;
 mod web;
 
@@ -33,7 +34,7 @@ macro_rules! every_destination {
         )*
 
         /// The tables of all destinations.
-        fn tables() -> Vec<(&'static str, Vec<Cell>)> {
+        pub fn tables() -> Vec<(&'static str, Vec<Cell>)> {
             vec![$((<$destination>::NAME, Scenario::ALL.map(<$destination>::cell).into()),)*]
         }
 

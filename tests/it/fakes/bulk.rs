@@ -1,7 +1,7 @@
 //! A strict Elasticsearch, as far as a sink sees it: `_bulk` on a data stream and on an index of versions, the root,
-//! privileges, names, templates, policies.
+//! privileges, names, templates, policies; and searching and deleting, as a replay of dead letters does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
@@ -42,6 +42,13 @@ struct State {
     /// What was put under an id with a version: the version, the index, and the document.
     latest: BTreeMap<String, (u64, String, Value)>,
     templates: BTreeMap<String, Value>,
+    /// The ids that a search finds: those that stood there when it was refreshed.
+    refreshed: BTreeSet<String>,
+    /// Whether the index was made.
+    has_index: bool,
+    /// The most documents that one search may ask for.
+    found_max: Option<usize>,
+    searches: usize,
     /// What is told of a path.
     told: BTreeMap<String, (u16, Value)>,
     /// The service that signatures have to be for.
@@ -124,6 +131,16 @@ impl FakeBulk {
         self.state.lock().unwrap().templates.clone()
     }
 
+    /// From now on a search that asks for more documents than these is answered with too many bytes.
+    pub fn finds_at_most(&self, documents: usize) {
+        self.state.lock().unwrap().found_max = Some(documents);
+    }
+
+    /// How many searches were answered.
+    pub fn searches(&self) -> usize {
+        self.state.lock().unwrap().searches
+    }
+
     /// How many requests came, questions included.
     pub fn requests(&self) -> usize {
         self.state.lock().unwrap().requests
@@ -184,6 +201,19 @@ fn answer(state: &mut State, plan: &mut Plan, asked: &Asked) -> Reply {
         ("GET", path) if path.starts_with("/_resolve/index/") => {
             let name = path.trim_start_matches("/_resolve/index/");
             Reply::json(200, &json!({ "indices": [], "aliases": [], "data_streams": [{ "name": name }] }))
+        }
+        ("POST", path) if path.ends_with("/_refresh") || path.ends_with("/_search") => {
+            if key != API_KEY {
+                return failure(403, "security_exception", "no read or maintenance");
+            }
+            if !state.has_index {
+                return failure(404, "index_not_found_exception", "no such index");
+            }
+            if path.ends_with("/_search") {
+                return search(state, asked);
+            }
+            state.refreshed = state.arrivals.keys().cloned().collect();
+            Reply::json(200, &json!({ "_shards": { "total": 1, "successful": 1, "failed": 0 } }))
         }
         ("POST", path) if path.ends_with("/_bulk") => bulk(state, plan, asked, key),
         _ => failure(404, "resource_not_found_exception", "no such path"),
@@ -257,14 +287,16 @@ fn bulk(state: &mut State, plan: &mut Plan, asked: &Asked, key: &str) -> Reply {
     let Some(lines) = asked.body.strip_suffix(b"\n") else {
         return failure(400, "illegal_argument_exception", "The bulk request must be terminated by a newline [\\n]");
     };
-    let lines: Vec<&[u8]> = lines.split(|byte| *byte == b'\n').collect();
+    let mut lines = lines.split(|byte| *byte == b'\n');
     let mut actions = Vec::new();
-    for pair in lines.chunks(2) {
-        let action = serde_json::from_slice::<Value>(pair[0]).unwrap_or_default();
-        let Some(action) = Action::read(&action).filter(|_| pair.len() == 2) else {
+    while let Some(line) = lines.next() {
+        let action = Action::read(&serde_json::from_slice::<Value>(line).unwrap_or_default());
+        // What is to be deleted has no document.
+        let document = if action.as_ref().is_some_and(|action| action.deletes) { Some(&[][..]) } else { lines.next() };
+        let Some((action, document)) = action.zip(document) else {
             return failure(400, "illegal_argument_exception", "Malformed action/metadata line");
         };
-        actions.push((action, pair[1]));
+        actions.push((action, document));
     }
     let mut items = Vec::new();
     for (action, document) in actions {
@@ -276,8 +308,13 @@ fn bulk(state: &mut State, plan: &mut Plan, asked: &Asked, key: &str) -> Reply {
         } else if let Some(name) = action.illegal_name(asked) {
             item_failure(action.kind(), 400, "invalid_index_name_exception", &format!("Invalid index name [{name}]"))
         } else {
+            state.has_index |= !action.deletes;
             match action.version {
                 Some(version) => index(state, action, version, document),
+                None if action.deletes => {
+                    let status = if state.arrivals.remove(&action.id).is_some() { 200 } else { 404 };
+                    json!({ "delete": { "status": status } })
+                }
                 None => create(state, plan, action, document),
             }
         });
@@ -293,8 +330,9 @@ fn bulk(state: &mut State, plan: &mut Plan, asked: &Asked, key: &str) -> Reply {
 struct Action {
     id: String,
     index: String,
-    /// `index` has one, and `create` none.
+    /// `index` has one, and the others none.
     version: Option<u64>,
+    deletes: bool,
 }
 
 impl Action {
@@ -303,15 +341,19 @@ impl Action {
         let id = action["_id"].as_str()?.to_owned();
         let index = action["_index"].as_str().unwrap_or_default().to_owned();
         let version = match (kind.as_str(), action["version_type"].as_str()) {
-            ("create", None) => None,
+            ("create" | "delete", None) => None,
             ("index", Some("external_gte")) => Some(action["version"].as_u64()?),
             _ => return None,
         };
-        Some(Self { id, index, version })
+        Some(Self { id, index, version, deletes: kind == "delete" })
     }
 
     fn kind(&self) -> &'static str {
-        if self.version.is_some() { "index" } else { "create" }
+        match self.version {
+            Some(_) => "index",
+            None if self.deletes => "delete",
+            None => "create",
+        }
     }
 
     /// A name has to be somewhere, and to be one that clusters take.
@@ -356,6 +398,52 @@ fn index(state: &mut State, Action { id, index, .. }: Action, version: u64, docu
     }
     state.latest.insert(id, (version, index, document));
     json!({ "index": { "status": 200 } })
+}
+
+/// The documents before a bound, in the order of two numbers, from behind those of another.
+fn search(state: &mut State, asked: &Asked) -> Reply {
+    let question = serde_json::from_slice::<Value>(&asked.body).unwrap_or_default();
+    let by = |place: usize| question["sort"][place].as_object()?.iter().next();
+    let range = question["query"]["range"].as_object().and_then(|range| range.iter().next());
+    let (Some((first, how)), Some((second, _)), Some((bounded, bound)), Some(size)) =
+        (by(0), by(1), range, question["size"].as_u64())
+    else {
+        return failure(400, "parsing_exception", "a size, a range and two fields to sort by are to be told");
+    };
+    if how != &json!({ "order": "asc", "unmapped_type": "long" }) || !(1..=10_000).contains(&size) {
+        return failure(400, "illegal_argument_exception", "not this order or size");
+    }
+    let number = |document: &Value, field: &str| {
+        document.pointer(&format!("/{}", field.replace('.', "/"))).and_then(Value::as_u64).expect("a number")
+    };
+    let after = question.get("search_after").map(|after| (after[0].as_u64().unwrap(), after[1].as_u64().unwrap()));
+    let mut found: Vec<_> = state
+        .arrivals
+        .iter()
+        .filter(|(id, arrival)| {
+            state.refreshed.contains(*id) && number(&arrival.document, bounded) < bound["lt"].as_u64().unwrap()
+        })
+        .map(|(id, arrival)| ((number(&arrival.document, first), number(&arrival.document, second)), id, arrival))
+        .filter(|(place, ..)| after.is_none_or(|after| *place > after))
+        .collect();
+    found.sort_by_key(|(place, ..)| *place);
+    found.truncate(usize::try_from(size).unwrap());
+    let index = asked.path.split('/').nth(1).unwrap();
+    let shows = question["_source"][0].as_str().map(|field| format!("/{}", field.replace('.', "/")));
+    let hits = found.into_iter().map(|((first, second), id, arrival)| {
+        let mut hit = json!({ "_index": index, "_id": id, "sort": [first, second] });
+        if let Some(value) = shows.as_ref().and_then(|field| arrival.document.pointer(field)) {
+            hit["_source"] = json!({ "dead_letter": { "line": value } });
+        }
+        hit
+    });
+    let hits: Vec<Value> = hits.collect();
+    state.searches += 1;
+    // What is larger than a client reads.
+    let padding = state.found_max.is_some_and(|most| size > u64::try_from(most).unwrap());
+    let padding = if padding { "x".repeat(1 << 20) } else { String::new() };
+    let shards = json!({ "total": 1, "successful": 1, "failed": 0 });
+    Reply::json(200, &json!({ "timed_out": false, "_shards": shards, "hits": { "hits": hits }, "padding": padding }))
 }
 
 fn failure(status: u16, kind: &str, reason: &str) -> Reply {

@@ -52,7 +52,7 @@ async fn delivered_means_indexed() {
         for delivery in timeout(LONG, sent).await.expect("they are acknowledged") {
             assert_eq!(delivery, Ok(Delivery::accepted()));
         }
-        assert_eq!((hec.batches(), hec.acknowledged(), sink.possible_duplicates()), (8, 8, 0));
+        assert_eq!((hec.batches(), hec.acknowledged(), sink.meter().possible_duplicates.get()), (8, 8, 0));
         let polls = hec.polls();
         assert!(polls.iter().any(|ids| *ids > 1) && !polls.contains(&0), "{polls:?}");
     }
@@ -67,9 +67,9 @@ async fn a_lost_acknowledgement_is_no_delivery() {
     let batch = batch(&sink, 10);
     let error = sink.send(&batch).await.unwrap_err();
     assert_eq!(verdict_on(&error), (RETRY, "not_acknowledged"), "{error}");
-    assert_eq!((sink.possible_duplicates(), hec.acknowledged()), (10, 1));
+    assert_eq!((sink.meter().possible_duplicates.get(), hec.acknowledged()), (10, 1));
     assert_eq!(sink.send(&batch).await, Ok(Delivery::accepted()));
-    assert_eq!((hec.distinct(), hec.duplicates(), sink.possible_duplicates()), (10, 10, 10));
+    assert_eq!((hec.distinct(), hec.duplicates(), sink.meter().possible_duplicates.get()), (10, 10, 10));
 }
 
 /// Guards that no answer but an acknowledgement is one, whatever is wrong with the questions, and that the lane is told
@@ -105,7 +105,7 @@ async fn questions_are_asked_again() {
     let hec = at(Site { polls_in_vain: 0, ..Site::default() }, Plan::script(faults)).await;
     let sink = sink(&hec, "30s");
     assert_eq!(sink.send(&batch(&sink, 2)).await, Ok(Delivery::accepted()));
-    assert_eq!((hec.polls().len(), hec.duplicates(), sink.possible_duplicates()), (5, 0, 0));
+    assert_eq!((hec.polls().len(), hec.duplicates(), sink.meter().possible_duplicates.get()), (5, 0, 0));
 }
 
 /// Guards that a token without acknowledgement, and one that hands out no ids, stop the lane with the remedy: nobody would
@@ -130,7 +130,7 @@ async fn a_cookie_keeps_batches_at_one_indexer() {
     for delivery in timeout(LONG, join_all((0..8).map(|_| sink.send(&batch)))).await.expect("they are acknowledged") {
         assert_eq!(delivery, Ok(Delivery::accepted()));
     }
-    assert_eq!((hec.acknowledged(), hec.batches(), sink.possible_duplicates()), (8, 8, 0));
+    assert_eq!((hec.acknowledged(), hec.batches(), sink.meter().possible_duplicates.get()), (8, 8, 0));
 }
 
 /// Guards that ids of several indexers, which mean different batches, deliver nothing; and that it is told what to mend when
@@ -147,7 +147,7 @@ async fn a_balancer_without_affinity_delivers_nothing() {
             assert_eq!(error.words.contains("`endpoints`"), expected == Disposition::Pause, "{error}");
         }
     }
-    assert_eq!(sink.possible_duplicates(), 6);
+    assert_eq!(sink.meter().possible_duplicates.get(), 6);
 }
 
 /// Guards that a restart of the indexer, which forgets and counts anew, is noticed by the next batch: what waited is sent
