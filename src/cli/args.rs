@@ -129,8 +129,8 @@ pub struct Replay {
     /// The configuration file.
     #[arg(short, long, value_name = "FILE")]
     pub config: PathBuf,
-    /// A file of dead letters, or a directory of them; or `s3`, the store of the configuration (a file of that name is `./s3`).
-    /// May be given several times. Default: the directory of the configuration, and its store.
+    /// A file of dead letters, or a directory of them; or `kafka` or `s3`, the store of the configuration (a file of
+    /// that name is `./s3`). May be given several times. Default: the directory of the configuration, and its store.
     #[arg(long, value_name = "PATH|STORE")]
     pub from: Vec<PathBuf>,
     /// Only those of this sink. May be given several times, as may all that follow.
@@ -157,7 +157,8 @@ pub struct Replay {
     /// Pass the routes over: the sink of a letter gets it, whatever they say now.
     #[arg(long)]
     pub straight: bool,
-    /// Remove from the files and the store what was delivered, and what failed again and is kept anew.
+    /// Remove from the files and the store what was delivered, and what failed again and is kept anew. From a
+    /// topic of Kafka nothing can be removed.
     #[arg(long, conflicts_with = "dry_run")]
     pub remove: bool,
 }

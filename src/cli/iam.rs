@@ -41,7 +41,7 @@ fn permissions(options: Options, home: &Home, purpose: Purpose) -> Permissions {
     let SourceOptions { kinesis, file: _ } = options.source;
     let SinkOptions { splunk_hec: _, elastic, kafka, firehose, sumo: _, http: _, s3, file: _, stdout: _ } =
         options.sink;
-    let DeadLetterOptions { file: _, s3: letters } = options.dead_letter;
+    let DeadLetterOptions { file: _, kafka: letters_in_kafka, s3: letters } = options.dead_letter;
     let mut all = Permissions::default();
     for (name, options) in &kinesis {
         all.extend(kinesis::permissions(name, options, home));
@@ -57,6 +57,12 @@ fn permissions(options: Options, home: &Home, purpose: Purpose) -> Permissions {
     }
     for options in s3.values() {
         all.extend(sink::s3::permissions(options, home));
+    }
+    if let Some(options) = &letters_in_kafka {
+        all.extend(sink::kafka::permissions(&options.sink(), home));
+        if purpose == Purpose::Replay {
+            all.extend(sink::kafka::replay_permissions(options, home));
+        }
     }
     if let Some(options) = &letters {
         all.extend(sink::s3::letter_permissions(options, home));

@@ -90,6 +90,9 @@ pub struct EnrichOptions {
 pub struct DeadLetterOptions {
     /// NDJSON files.
     pub file: DeadLetterFileOptions,
+    /// Records of a topic of Kafka, before the files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<sink::kafka::LetterTopicOptions>,
     /// Objects in a bucket of S3, before the files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub s3: Option<sink::s3::LetterBucketOptions>,

@@ -182,15 +182,24 @@ impl Resolver<'_> {
     /// The store of dead letters on the network, if there is one.
     fn letter_store(&self, options: &DeadLetterOptions, redacts: bool) -> Result<Option<LetterStore>, Mistake> {
         // Each kind stands here by name, so that a new one cannot be forgotten.
-        let DeadLetterOptions { file: _, s3 } = options;
-        let Some(options) = s3 else { return Ok(None) };
-        let path = ["dead_letter", "s3"];
-        if redacts && !options.unredacted {
+        let DeadLetterOptions { file: _, kafka, s3 } = options;
+        let made = [
+            kafka.as_ref().map(|options| ("kafka", options.unredacted, LetterStore::kafka(options))),
+            s3.as_ref().map(|options| ("s3", options.unredacted, LetterStore::s3(options))),
+        ];
+        let mut made = made.into_iter().flatten();
+        let Some((kind, unredacted, store)) = made.next() else { return Ok(None) };
+        if let Some((other, ..)) = made.next() {
+            let words = format!("beside the local file there is one store at most: leave out this one or `{kind}`");
+            return Err(self.mistake(&["dead_letter", other], &words));
+        }
+        let path = ["dead_letter", kind];
+        if redacts && !unredacted {
             let words = "dead letters hold the originals, which no redaction has seen: set `unredacted = true` if they may lie \
                          there all the same, or keep them in the local file only";
             return Err(self.mistake(&path, words));
         }
-        LetterStore::s3(options).map(Some).map_err(|error| self.mistake(&path, &error.to_string()))
+        store.map(Some).map_err(|error| self.mistake(&path, &error.to_string()))
     }
 
     /// Names are told apart in routes, metrics and checkpoints: one may not stand for two.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::delivery::{Disposition, Error, KeptLine, WrittenLetter};
 use crate::sink;
+use crate::sink::kafka::{LetterTopic, LetterTopicOptions, LettersOfTopic};
 use crate::sink::s3::{LetterBucket, LetterBucketOptions, LettersOfBucket};
 use crate::source::dead_letters::ReadLetters;
 
@@ -21,6 +22,8 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 /// A store that is ready to be used. Nothing has been connected yet.
 #[derive(Clone, Debug)]
 pub enum LetterStore {
+    /// Records of a topic of Kafka.
+    Kafka(Arc<LetterTopic>),
     /// Objects of S3.
     S3(Arc<LetterBucket>),
 }
@@ -31,10 +34,20 @@ pub struct LettersOfStore(Letters);
 
 #[derive(Debug)]
 enum Letters {
+    Kafka(LettersOfTopic),
     S3(LettersOfBucket),
 }
 
 impl LetterStore {
+    /// A store in Kafka.
+    ///
+    /// # Errors
+    ///
+    /// When an option is wrong.
+    pub fn kafka(options: &LetterTopicOptions) -> Result<Self, sink::Error> {
+        Ok(Self::Kafka(Arc::new(LetterTopic::new(options)?)))
+    }
+
     /// A store in S3.
     ///
     /// # Errors
@@ -48,7 +61,25 @@ impl LetterStore {
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
+            Self::Kafka(_) => "kafka",
             Self::S3(_) => "s3",
+        }
+    }
+
+    /// Says whether nothing can be removed from it: what was sent again lies there as before.
+    #[must_use]
+    pub const fn is_append_only(&self) -> bool {
+        match self {
+            Self::Kafka(_) => true,
+            Self::S3(_) => false,
+        }
+    }
+
+    /// Says whether it has room for a letter of this size. The local file has what does not fit.
+    pub(super) fn fits(&self, letter: &WrittenLetter) -> bool {
+        match self {
+            Self::Kafka(topic) => topic.fits(letter),
+            Self::S3(_) => true,
         }
     }
 
@@ -56,6 +87,7 @@ impl LetterStore {
     /// that they may be there twice.
     pub(super) async fn keep(&self, letters: &[WrittenLetter]) -> Result<(), Error> {
         match self {
+            Self::Kafka(topic) => topic.keep(letters).await,
             Self::S3(bucket) => bucket.keep(letters).await,
         }
     }
@@ -67,6 +99,7 @@ impl LetterStore {
     /// With what stands in the way, and the remedy.
     pub async fn check(&self) -> Result<(), Error> {
         match self {
+            Self::Kafka(topic) => topic.check().await,
             Self::S3(bucket) => bucket.check().await,
         }
     }
@@ -75,11 +108,13 @@ impl LetterStore {
     #[must_use]
     pub fn letters(&self) -> LettersOfStore {
         LettersOfStore(match self {
+            Self::Kafka(topic) => Letters::Kafka(LettersOfTopic::new(Arc::clone(topic))),
             Self::S3(bucket) => Letters::S3(LettersOfBucket::new(Arc::clone(bucket))),
         })
     }
 
-    /// Removes lines by what holds them and their marks. It may be begun anew at any time: what is not there is removed.
+    /// Removes lines by what holds them and their marks. It may be begun anew at any time: what is not there is removed. Where
+    /// the store [is append-only](Self::is_append_only), everything stays.
     ///
     /// # Errors
     ///
@@ -89,6 +124,7 @@ impl LetterStore {
             let mut tries = 0;
             loop {
                 let removed = match self {
+                    Self::Kafka(_) => Ok(()),
                     Self::S3(bucket) => bucket.remove(holder, marks).await,
                 };
                 let Err(error) = removed else { break };
@@ -108,6 +144,7 @@ impl ReadLetters for LettersOfStore {
         let mut tries = 0;
         loop {
             let read = match &mut self.0 {
+                Letters::Kafka(letters) => letters.next().await,
                 Letters::S3(letters) => letters.next().await,
             };
             let error = match read {

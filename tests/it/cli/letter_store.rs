@@ -15,20 +15,20 @@ use crate::fakes::plan::{Fault, Plan};
 use crate::fakes::s3::{BUCKET, FakeS3, error};
 
 /// A destination that refuses everything until it is mended.
-struct Lake {
-    bulk: FakeBulk,
+pub struct Lake {
+    pub bulk: FakeBulk,
     is_broken: Arc<AtomicBool>,
 }
 
 impl Lake {
-    async fn broken() -> Self {
+    pub async fn broken() -> Self {
         let is_broken = Arc::new(AtomicBool::new(true));
         let broken = Arc::clone(&is_broken);
         let bulk = FakeBulk::start(Plan::healthy().refusing(move |_| broken.load(Ordering::Relaxed))).await;
         Self { bulk, is_broken }
     }
 
-    fn mend(&self) {
+    pub fn mend(&self) {
         self.is_broken.store(false, Ordering::Relaxed);
     }
 }
@@ -38,7 +38,7 @@ fn input() -> String {
     ndjson((0..3).map(finding).chain([json!({ "hello": "there" })]))
 }
 
-fn config(lake: &Lake, store: &str) -> String {
+pub fn config(lake: &Lake, store: &str) -> String {
     format!(
         "[source.file.in]\npaths = [\"in/*.ndjson\"]\n\
          [sink.elastic.lake]\nendpoint = \"{}\"\napi_key = {{ file = \"key\" }}\n\
@@ -54,7 +54,7 @@ fn in_s3(url: &str, more: &str) -> String {
     )
 }
 
-fn prepare(lake: &Lake, store: &str) -> Home {
+pub fn prepare(lake: &Lake, store: &str) -> Home {
     let home = Home::new();
     home.write("in/1.ndjson", input());
     home.write("key", API_KEY);
@@ -62,7 +62,7 @@ fn prepare(lake: &Lake, store: &str) -> Home {
     home
 }
 
-async fn siemline(home: Home, arguments: &'static [&'static str]) -> (Home, Ended) {
+pub async fn siemline(home: Home, arguments: &'static [&'static str]) -> (Home, Ended) {
     tokio::task::spawn_blocking(move || {
         let ended = home.siemline(arguments);
         (home, ended)

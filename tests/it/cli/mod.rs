@@ -7,6 +7,7 @@ mod guide;
 mod hostile;
 mod iam;
 mod letter_store;
+mod letter_topic;
 mod memory;
 mod mistakes;
 mod normalize;

@@ -46,6 +46,7 @@ fn every_recipe_passes_the_check() {
     for known in [
         "axiom",
         "datadog",
+        "dead_letters_kafka",
         "dead_letters_s3",
         "elastic_cloud",
         "elasticsearch",
