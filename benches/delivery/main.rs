@@ -1,145 +1,65 @@
-//! Events per second and core through each sink: its encoder alone, a lane with a destination in memory, and a lane with a
-//! fake over loopback that answers at once.
+//! Events per second and core through every kind of sink: into its encoder, through a lane with a destination in memory, and
+//! through a lane over loopback to the fake of the hermetic suite that is as strict as the real destination.
 //!
-//! The rounds interleave; the figure is the CPU time of the thread that encodes, batches, compresses, sends and judges. The
-//! fake has threads of its own. Behind them, by the clock on the wall, what it brings that requests are tasks of their own.
+//! The rounds interleave. The figure is CPU time: of the thread that encodes, batches and judges, and for what is delivered of
+//! all threads of the process but the fake's, so that librdkafka's, the SDK's and those that write files count. What the fake
+//! itself took stands beside it and in no figure. Each round has a fake and a sink of its own, and is held against what arrived.
+//!
+//! `tasks` says, by the clock on the wall, what it brings that requests are tasks of their own. `stalled` runs the whole pipeline
+//! with two destinations, one of which never answers, and says what that costs the other.
 //!
 //!     cargo bench --bench delivery                  all sinks
-//!     cargo bench --bench delivery -- elastic       the named ones
+//!     cargo bench --bench delivery -- elastic       the sinks whose names begin so
+//!     cargo bench --bench delivery -- tasks
+//!     cargo bench --bench delivery -- stalled
 
 #![expect(
     clippy::expect_used,
+    clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::as_conversions,
     clippy::cast_precision_loss,
     reason = "a bench stops where something is wrong, and its figures are small"
 )]
 
+#[path = "../reading/corpus.rs"]
+#[expect(dead_code, reason = "one kind of records is enough here")]
+mod corpus;
+mod cpu;
 #[path = "../normalize/cpu_time.rs"]
 mod cpu_time;
-mod fake;
+mod destinations;
+#[path = "../../tests/it/events.rs"]
+#[expect(dead_code, reason = "the load is this bench's own")]
+mod events;
+#[expect(dead_code, reason = "nothing goes wrong here on purpose")]
+mod fakes;
 mod load;
+mod quick;
+#[path = "../normalize/random.rs"]
+mod random;
+mod stalled;
+mod table;
+mod tasks;
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::process::ExitCode;
 
-use load::{EVENTS, Load, Spawned};
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
-use siemline::delivery::{Batch, Delivery, Error, EventView, Here, Sink};
-use siemline::pipeline::{AnySink, SinkSettings};
-use siemline::sink;
-use tokio::runtime;
+use destinations::Site;
+use load::Load;
 
-const ROUNDS: usize = 9;
+/// What a child is told that measures the sink whose destination is its own standard output.
+const CHILD: &str = "child-whose-standard-output-is-taken";
 
-/// A destination: its name, and its sink, given where the fake listens and a file with a token.
-type Destination = (&'static str, fn(&str, &str) -> Result<SinkSettings, sink::Error>);
-
-/// A new sink is one line here, and in `fake.rs` what its destination answers.
-const DESTINATIONS: [Destination; 4] = [
-    ("elastic", |url, _| SinkSettings::elastic(&options(json!({ "endpoint": url, "format": "ocsf" })))),
-    ("elastic_level_6", |url, _| {
-        SinkSettings::elastic(&options(json!({ "endpoint": url, "format": "ocsf", "compression_level": 6 })))
-    }),
-    ("splunk_hec", |url, token| {
-        SinkSettings::splunk_hec(&options(json!({ "endpoint": url, "token": { "file": token } })))
-    }),
-    ("splunk_hec_raw", |url, token| {
-        SinkSettings::splunk_hec(&options(json!({ "endpoint": url, "token": { "file": token }, "format": "raw" })))
-    }),
-];
-
-fn options<T: DeserializeOwned>(value: Value) -> T {
-    serde_json::from_value(value).expect("legal options")
-}
-
-/// Encodes as another sink does, and sends nowhere.
-struct Nowhere(Arc<AnySink>);
-
-impl Sink for Nowhere {
-    fn encode(&self, event: EventView<'_>, out: &mut Vec<u8>) {
-        self.0.encode(event, out);
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let site = Site::new();
+    match words.first().map(String::as_str) {
+        Some(CHILD) => eprint!("{}", table::row("stdout", &site, &Load::new())),
+        Some(stalled::pipeline::CHILD) => stalled::pipeline::run(&words[1]),
+        Some("tasks") => tasks::contest(&site, &Load::new()),
+        Some("stalled") => return stalled::contest(&site),
+        _ => table::print(&words, &site, &Load::new()),
     }
-
-    fn bucket(&self, event: EventView<'_>, out: &mut Vec<u8>) {
-        self.0.bucket(event, out);
-    }
-
-    async fn send(&self, _: &Batch) -> Result<Delivery, Error> {
-        Ok(Delivery::accepted())
-    }
-
-    async fn check(&self) -> Result<(), Error> {
-        Ok(())
-    }
-}
-
-fn main() {
-    let names: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let directory = tempfile::tempdir().expect("a directory");
-    let token = directory.path().join("token");
-    std::fs::write(&token, "token-EXAMPLE").expect("a file");
-    let token = token.to_str().expect("a plain path");
-    let load = Load::new();
-    println!("{EVENTS} events of {} bytes as OCSF, {} raw, on average\n", load.ocsf_bytes(), load.raw_bytes());
-    println!("{:<18}{:>12}{:>12}{:>12}   us per event, minimum of {ROUNDS} rounds", "", "encoder", "lane", "loopback");
-    for (name, sink) in DESTINATIONS {
-        if !names.is_empty() && !names.iter().any(|wanted| wanted == name) {
-            continue;
-        }
-        let url = fake::start();
-        let settings = sink(&url, token).expect("a sink");
-        let mut minima = [f64::MAX; 3];
-        for _ in 0..if cfg!(debug_assertions) { 1 } else { ROUNDS } {
-            for (minimum, spent) in minima.iter_mut().zip(round(&load, &settings)) {
-                *minimum = minimum.min(spent);
-            }
-        }
-        let [encoder, lane, loopback] = minima;
-        println!("{name:<18}{encoder:>12.2}{lane:>12.2}{loopback:>12.2}   {:.0} events a second", 1e6 / loopback);
-        by_the_wall(&load, &settings);
-    }
-}
-
-/// What one event costs, in microseconds: encoded, through a lane, over loopback.
-fn round(load: &Load, settings: &SinkSettings) -> [f64; 3] {
-    let alone = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let each = |spent: std::time::Duration| spent.as_secs_f64() * 1e6 / EVENTS as f64;
-    let encoder = cpu_time::of(|| load.encode(&*settings.sink));
-    let parcels = load.parcels();
-    let lane = cpu_time::of(|| {
-        alone.block_on(load::deliver(Nowhere(Arc::clone(&settings.sink)), settings.lane.clone(), Here, parcels));
-    });
-    let parcels = load.parcels();
-    let loopback = cpu_time::of(|| {
-        alone.block_on(load::deliver(Arc::clone(&settings.sink), settings.lane.clone(), Here, parcels));
-    });
-    [each(encoder), each(lane), each(loopback)]
-}
-
-/// What requests as tasks of their own bring on the cores that there are. Wall time: it says nothing on a busy machine.
-fn by_the_wall(load: &Load, settings: &SinkSettings) {
-    let many = runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    let mut minima = [f64::MAX; 2];
-    for _ in 0..if cfg!(debug_assertions) { 1 } else { 3 } {
-        for (number, minimum) in minima.iter_mut().enumerate() {
-            let (sink, lane, parcels) = (Arc::clone(&settings.sink), settings.lane.clone(), load.parcels());
-            let begin = Instant::now();
-            many.block_on(async {
-                let delivered = match number {
-                    0 => tokio::spawn(load::deliver(sink, lane, Here, parcels)),
-                    _ => tokio::spawn(load::deliver(sink, lane, Spawned, parcels)),
-                };
-                delivered.await.expect("it is delivered");
-            });
-            *minimum = minimum.min(begin.elapsed().as_secs_f64());
-        }
-    }
-    let [here, tasks] = minima.map(|seconds| EVENTS as f64 / seconds);
-    println!(
-        "{:<18}by the wall: {here:.0} events a second, with requests as tasks {tasks:.0} ({:.2}x)",
-        "",
-        tasks / here
-    );
+    ExitCode::SUCCESS
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use super::{End, FAILED, runtime};
 use crate::config;
-use crate::delivery::Sink as _;
+use crate::delivery::{Sink as _, SpillSettings};
 use crate::lease::{Surroundings, vanishes};
 use crate::normalize::mapping;
 use crate::pipeline::{self, AnySink, SourceSettings};
 use crate::sink::splunk_hec::Canary;
 use crate::source::file::FileSource;
 use crate::source::kinesis::{KinesisSource, vanishing_files};
+use crate::spill::Directory;
 use crate::unit::Size;
 
 /// Checks the configuration and the mappings; with `connect`, asks every source and sink; with `canary`, sends marked events
@@ -57,6 +58,9 @@ pub fn check(path: &Path, connect: bool, canary: bool) -> Result<u8, End> {
             if canary && is_ready {
                 all_well &= release_canaries(name, &sink.sink).await;
             }
+            if let Some(spill) = sink.lane.spill() {
+                all_well &= say("spill", name, &check_spill(spill).await);
+            }
         }
         if let Some(store) = &pipeline.letter_store {
             let asked = Box::pin(store.check()).await;
@@ -70,10 +74,13 @@ pub fn check(path: &Path, connect: bool, canary: bool) -> Result<u8, End> {
 
 /// Says which checkpoints and spills would not survive a restart, and what to do about it.
 pub fn vanishing(pipeline: &pipeline::Settings) -> Vec<String> {
-    let surroundings = Surroundings::look();
+    vanishing_in(pipeline, &Surroundings::look())
+}
+
+fn vanishing_in(pipeline: &pipeline::Settings, surroundings: &Surroundings) -> Vec<String> {
     let of_source = |(name, source): &(Arc<str>, SourceSettings)| {
         match source {
-        SourceSettings::Kinesis(options) => vanishing_files(name, options, &surroundings)
+        SourceSettings::Kinesis(options) => vanishing_files(name, options, surroundings)
             .into_iter()
             .map(|why| {
                 format!(
@@ -86,13 +93,13 @@ pub fn vanishing(pipeline: &pipeline::Settings) -> Vec<String> {
     }
     };
     let of_sink = |(name, sink): &(Arc<str>, pipeline::SinkSettings)| {
-        let spill = sink.lane.spill()?;
+        let spill = sink.lane.spill().filter(|spill| !spill.directory_may_vanish)?;
         // A volume that is mounted comes along, wherever an orchestrator starts the next copy.
         let here = Surroundings { orchestrator: None, ..surroundings.clone() };
         let why = vanishes(&std::path::absolute(&spill.directory).ok()?, &here)?;
         Some(format!(
             "sink `{name}`: {why}: up to {} of events that its spill holds would be lost to it: mount a path for `directory` \
-             under `lane.spill`",
+             under `lane.spill`, or set `directory_may_vanish` there",
             Size(spill.bytes_max.get())
         ))
     };
@@ -122,6 +129,21 @@ async fn check_source(name: &str, source: &SourceSettings) -> Result<String, Str
     }
 }
 
+/// Says whether a spill could begin, and what an earlier process left in it.
+async fn check_spill(spill: &SpillSettings) -> Result<String, String> {
+    let directory = spill.directory.display();
+    let found = Directory::probe(&spill.directory).await.map_err(|error| {
+        format!(
+            "{directory} cannot be made or written: {error}: mend it, or name another `directory` under `lane.spill`"
+        )
+    })?;
+    let holds = format!("ready, holds {} bytes of {}", found.bytes, Size(spill.bytes_max.get()));
+    Ok(match found.damaged {
+        0 => holds,
+        damaged => format!("{holds}; {damaged} damaged segments are kept in {directory}"),
+    })
+}
+
 /// Sends a sink's canaries, where it has some, and says how they are found.
 async fn release_canaries(name: &str, sink: &AnySink) -> bool {
     match Box::pin(sink.canaries()).await {
@@ -146,4 +168,41 @@ fn say(kind: &str, name: &str, answer: &Result<String, String>) -> bool {
         Err(words) => println!("{kind} {name}: NOT READY: {words}"),
     }
     answer.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards the judgement of a spill's directory: on the container's own disk it is told of, by the sink, the path and what
+    /// is at stake; on a mount it is not, nor on a machine's disk, nor where it was allowed; and that an orchestrator starts
+    /// the next copy elsewhere is no word against a mount.
+    #[test]
+    fn a_spill_that_a_restart_wipes_is_told() {
+        let container = Surroundings {
+            orchestrator: Some("ECS"),
+            is_container: true,
+            mounts: vec![("/".into(), "overlay".to_owned()), ("/data".into(), "ext4".to_owned())],
+        };
+        let machine = Surroundings { orchestrator: None, is_container: false, ..container.clone() };
+        let directory = tempfile::tempdir().unwrap();
+        for (spill, surroundings, is_told) in [
+            ("directory = \"/spill\"", &container, true),
+            ("directory = \"/spill\"\ndirectory_may_vanish = true", &container, false),
+            ("directory = \"/data/spill\"", &container, false),
+            ("directory = \"/spill\"", &machine, false),
+        ] {
+            let path = directory.path().join("c.toml");
+            let text = format!(
+                "[source.file.in]\npaths = [\"-\"]\n[sink.file.soc]\npath = \"out\"\n[sink.file.soc.lane.spill]\n\
+                 bytes_max = \"3GiB\"\n{spill}\n"
+            );
+            std::fs::write(&path, text).unwrap();
+            let told = vanishing_in(&config::load(&path).unwrap().pipeline, surroundings);
+            assert_eq!(told.len(), usize::from(is_told), "{spill}: {told:?}");
+            for words in ["sink `soc`", "/spill", "3GiB", "overlay", "`directory_may_vanish`"] {
+                assert!(told.iter().all(|told| told.contains(words)), "{words}: {told:?}");
+            }
+        }
+    }
 }

@@ -89,7 +89,9 @@ impl Share {
             Outcome::Spilled | Outcome::Filtered => debug_assert!(false, "a lane neither filters nor spills"),
         }
         self.worst.fetch_max(outcome.code(), Ordering::AcqRel);
-        if let Some(outcome) = self.block.settle(row, outcome) {
+        let is_kept = outcome == Outcome::Abandoned && self.meters.lane.spill.has_all();
+        let of_event = if is_kept { Outcome::Spilled } else { outcome };
+        if let Some(outcome) = self.block.settle(row, of_event) {
             count_event(&self.meters.events, outcome);
         }
     }

@@ -20,6 +20,10 @@ pub struct SpillOptions {
     /// read, since they hold the original bytes. Choose one that a restart of the container does not wipe: what is in it
     /// would be lost to this sink.
     pub directory: PathBuf,
+    /// Allows a directory that a restart of the container wipes. What the spill holds then is lost to this sink; without this,
+    /// nothing is read. Default: `false`.
+    #[serde(default)]
+    pub directory_may_vanish: bool,
     /// The most that the spill may take on the disk (compressed). When it is full, it takes nothing more until something is
     /// delivered, and the reading stops as without a spill. Default: `10GiB`.
     #[serde(default = "bytes_max")]
@@ -35,6 +39,8 @@ pub struct SpillOptions {
 pub struct SpillSettings {
     /// Where.
     pub directory: PathBuf,
+    /// Whether it may be gone after a restart.
+    pub directory_may_vanish: bool,
     /// The most bytes.
     pub bytes_max: NonZeroU64,
     /// How long anything waits for the destination before.
@@ -61,6 +67,11 @@ impl SpillOptions {
     pub(super) fn settings(&self) -> Result<SpillSettings, OptionsError> {
         let bytes_max = NonZeroU64::new(self.bytes_max.0).filter(|bytes| bytes.get() >= BYTES_MIN.0);
         let bytes_max = bytes_max.ok_or(OptionsError::SpillTooSmall { min: BYTES_MIN })?;
-        Ok(SpillSettings { directory: self.directory.clone(), bytes_max, after: self.after.0 })
+        Ok(SpillSettings {
+            directory: self.directory.clone(),
+            directory_may_vanish: self.directory_may_vanish,
+            bytes_max,
+            after: self.after.0,
+        })
     }
 }

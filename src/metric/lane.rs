@@ -1,6 +1,7 @@
 //! What lanes and the dead letters count, and what hinders them.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Counter;
@@ -16,7 +17,7 @@ pub struct LaneMeter {
     pub duplicates: Counter,
     /// Entries that lie in the dead letters.
     pub dead_lettered: Counter,
-    /// Entries whose receipt was given up: they are read again.
+    /// Entries whose receipt was given up: they are read again, from their source or from the spill.
     pub abandoned: Counter,
     /// Entries sent once more, counted each time.
     pub retried: Counter,
@@ -122,6 +123,7 @@ pub struct SpillMeter {
     /// Bytes that cannot be read any more: what stood there is lost to this sink.
     pub damaged_bytes: Counter,
     state: Mutex<Option<SpillState>>,
+    has_all: AtomicBool,
 }
 
 /// How a spill stands now.
@@ -147,6 +149,17 @@ impl SpillMeter {
     /// The spill looks anew.
     pub fn measure(&self, state: SpillState) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
+    }
+
+    /// The process ends, and all that the lane has left is in the spill: the next process delivers it.
+    pub fn keeps_all(&self) {
+        self.has_all.store(true, Ordering::Release);
+    }
+
+    /// Whether what the lane gives up now is in the spill, and so is not read again.
+    #[must_use]
+    pub fn has_all(&self) -> bool {
+        self.has_all.load(Ordering::Acquire)
     }
 }
 

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use tokio::fs;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 
+use super::log::{DAMAGED_SUFFIX, SEGMENT_SUFFIX};
+
 /// A place for a few files. Dropping any of these futures midway is as a crash: the change may or may not be made.
 pub trait Disk: Send + Sync + 'static {
     /// The names of all files, and their sizes.
@@ -38,10 +40,22 @@ pub struct Directory {
     _lock: File,
 }
 
+/// What lies in a directory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// The bytes of segments that are still to be delivered, in part or as a whole.
+    pub bytes: u64,
+    /// How many damaged segments are kept.
+    pub damaged: usize,
+}
+
 /// The name of the file that is locked.
 const LOCK: &str = "lock";
 
 const MODE: u32 = 0o600;
+
+/// What a probe writes: a block of most file systems.
+const PROBE_BYTES: usize = 4096;
 
 impl Directory {
     /// Makes the directory if it is not there, and locks it.
@@ -61,6 +75,43 @@ impl Directory {
         }
     }
 
+    /// Asks whether the directory could be made and written, and what it holds, and leaves nothing behind: a file is written
+    /// and removed in it, or in the nearest directory above it that is there. Whether another process has it is not asked.
+    ///
+    /// # Errors
+    ///
+    /// With what the disk says against it.
+    pub async fn probe(path: &Path) -> io::Result<Inventory> {
+        let path = std::path::absolute(path)?;
+        let mut nearest = path.as_path();
+        while let (false, Some(above)) = (fs::try_exists(nearest).await?, nearest.parent()) {
+            nearest = above;
+        }
+        let probe = nearest.join(format!("siemline-check-{}", std::process::id()));
+        let written = Self::write_probe(&probe).await;
+        match fs::remove_file(&probe).await {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => written.and(Err(error))?,
+            _ => written?,
+        }
+        let mut found = Inventory::default();
+        if nearest == path {
+            for (name, bytes) in list(&path).await? {
+                if name.ends_with(SEGMENT_SUFFIX) {
+                    found.bytes += bytes;
+                }
+                found.damaged += usize::from(name.ends_with(DAMAGED_SUFFIX));
+            }
+        }
+        Ok(found)
+    }
+
+    async fn write_probe(path: &Path) -> io::Result<()> {
+        let mut file = Self::options().write(true).create_new(true).open(path).await?;
+        file.write_all(&[0; PROBE_BYTES]).await?;
+        file.flush().await?;
+        file.sync_all().await
+    }
+
     fn options() -> fs::OpenOptions {
         let mut options = fs::OpenOptions::new();
         #[cfg(unix)]
@@ -75,14 +126,7 @@ impl Directory {
 
 impl Disk for Directory {
     async fn list(&self) -> io::Result<Vec<(String, u64)>> {
-        let (mut files, mut entries) = (Vec::new(), fs::read_dir(&self.path).await?);
-        while let Some(entry) = entries.next_entry().await? {
-            let data = entry.metadata().await?;
-            if let (true, Ok(name)) = (data.is_file(), entry.file_name().into_string()) {
-                files.push((name, data.len()));
-            }
-        }
-        Ok(files)
+        list(&self.path).await
     }
 
     async fn write(&self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
@@ -122,4 +166,20 @@ impl Disk for Directory {
             _ => Ok(()),
         }
     }
+}
+
+async fn list(directory: &Path) -> io::Result<Vec<(String, u64)>> {
+    let (mut files, mut entries) = (Vec::new(), fs::read_dir(directory).await?);
+    while let Some(entry) = entries.next_entry().await? {
+        let data = match entry.metadata().await {
+            Ok(data) => data,
+            // Whoever is at work here may have removed it since.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        if let (true, Ok(name)) = (data.is_file(), entry.file_name().into_string()) {
+            files.push((name, data.len()));
+        }
+    }
+    Ok(files)
 }

@@ -11,8 +11,8 @@ use crate::budget::{Budget, Charge};
 /// The most bytes after which a new segment is begun. One segment is in memory while it is read.
 const SEGMENT_BYTES_MAX: u64 = 8 << 20;
 
-const SEGMENT_SUFFIX: &str = ".spill";
-const DAMAGED_SUFFIX: &str = ".damaged";
+pub(super) const SEGMENT_SUFFIX: &str = ".spill";
+pub(super) const DAMAGED_SUFFIX: &str = ".damaged";
 const SETTLED_NAME: &str = "settled";
 
 /// What is written and not settled, oldest first; and how far it was read.
@@ -86,7 +86,7 @@ impl<D: Disk> Log<D> {
     ///
     /// # Errors
     ///
-    /// When the disk fails; [`Error::Foreign`] when this version or this sink cannot use what it holds.
+    /// When the disk fails; [`Error::Form`] when this sink, [`Error::Version`] when this version cannot use what it holds.
     pub async fn open(disk: D, label: &str, bytes_max: u64) -> Result<Self, Error> {
         let (mut segments, mut next_segment) = (Vec::new(), 1);
         for (name, bytes) in disk.list().await? {

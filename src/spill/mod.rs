@@ -25,7 +25,7 @@ mod tests;
 
 use std::io;
 
-pub use disk::{Directory, Disk};
+pub use disk::{Directory, Disk, Inventory};
 pub use log::Log;
 pub use run::{Spill, run};
 
@@ -51,8 +51,8 @@ pub enum Error {
         "it was written in version {0} of its form, which this siemline does not read: let the one that wrote it empty it"
     )]
     Version(u32),
-    /// The disk fails.
-    #[error("the disk fails: {0}")]
+    /// The disk fails, or the directory cannot be had.
+    #[error("it cannot be made, read or written: {0}")]
     Disk(io::Error),
 }
 

@@ -1,22 +1,22 @@
 //! The spill at work, beside its lane.
 
+mod on_disk;
+
 use std::collections::VecDeque;
 use std::future::{Future, pending};
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::disk::Disk;
-use super::entry;
-use super::group::{GROUP_BYTES_MAX, GROUP_PARCELS_MAX, Group, bytes_of};
+use super::group::{GROUP_BYTES_MAX, GROUP_PARCELS_MAX, bytes_of};
 use super::hold::{Ended, Hold};
-use super::log::{Found, Log};
-use crate::ack::{Outcome, Settled};
+use super::log::Log;
+use crate::ack::Settled;
 use crate::budget::Budget;
-use crate::delivery::{Parcel, abandon, count_event};
+use crate::delivery::{Parcel, abandon};
 use crate::metric::{EventMeter, Hindrance, LaneMeter, SpillState};
 use crate::normalize::NamesOfLogTypes;
 use crate::shutdown::Shutdown;
@@ -67,16 +67,19 @@ pub struct Spill<D> {
 /// Dropping the future midway is safe: what is on the disk is delivered by the next process, and the rest is read again.
 pub async fn run<D: Disk>(spill: Spill<D>, lane: impl Future<Output = ()> + Send) {
     let mut at_work = AtWork::new(spill);
-    let mut lane_ended = false;
-    tokio::pin!(lane);
-    let work = at_work.work();
-    tokio::pin!(work);
-    loop {
-        tokio::select! {
-            () = &mut lane, if !lane_ended => lane_ended = true,
-            () = &mut work => return,
+    {
+        let mut lane_ended = false;
+        tokio::pin!(lane);
+        let work = at_work.work();
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                () = &mut lane, if !lane_ended => lane_ended = true,
+                () = &mut work => break,
+            }
         }
     }
+    at_work.count_the_rest().await;
 }
 
 struct AtWork<D> {
@@ -101,13 +104,18 @@ struct AtWork<D> {
     ready: Option<Parcel>,
     /// Since when more comes than the lane takes.
     pressed_since: Option<Instant>,
-    /// The disk failed, and is left alone until then.
-    disk_rests_until: Option<Instant>,
+    /// The disk refused a change, and none is made until then.
+    writes_rest_until: Option<Instant>,
+    /// The disk refused to be read, and is not read until then.
+    reads_rest_until: Option<Instant>,
     /// The spill is full, and nothing is written until then.
     full_until: Option<Instant>,
     /// When the lane was last given or last ended something.
     moved_at: Instant,
+    /// When the state is measured next.
     ticks_at: Instant,
+    /// When it is kept next how far all is settled.
+    keeps_at: Instant,
     hindrance: Option<Hindrance>,
     complained_at: Option<Instant>,
 }
@@ -143,10 +151,12 @@ impl<D: Disk> AtWork<D> {
             is_closed: false,
             ready: None,
             pressed_since: None,
-            disk_rests_until: None,
+            writes_rest_until: None,
+            reads_rest_until: None,
             full_until: None,
             moved_at: now,
             ticks_at: now,
+            keeps_at: now,
             hindrance: None,
             complained_at: None,
         }
@@ -159,18 +169,13 @@ impl<D: Disk> AtWork<D> {
             }
             let now = Instant::now();
             self.look(now);
-            if self.disk_rests_until.is_none_or(|until| now >= until) {
-                self.disk_rests_until = None;
-                if let Err(error) = self.mind_disk(now).await {
-                    self.disk_rests_until = Some(now + TICK);
-                    self.complain("spill_disk", &format!("the disk fails: {error}"), now);
-                }
-            }
+            self.mind_disk(now).await;
             if self.is_done(Instant::now()) {
                 // Without these, more comes twice next time: no reason to wait for a disk that fails.
                 while self.log.wants_sweep() && self.log.sweep().await.is_ok() {}
                 let _ = self.log.keep_settled().await;
                 self.measure();
+                self.meter.spill.keeps_all();
                 return;
             }
             let wakes_at = self.wakes_at();
@@ -199,6 +204,18 @@ impl<D: Disk> AtWork<D> {
                 Action::Wake => {}
             }
         }
+    }
+
+    /// Waits for what the requests of a lane that was cut off hold: it is counted when they are gone, soon after the lane.
+    async fn count_the_rest(&mut self) {
+        let gone = async {
+            while !self.hold.is_empty() {
+                let settled = self.hold.next().await;
+                self.ended(settled);
+            }
+        };
+        // Who counts less than there is tells it as to be read again: no reason to wait for long.
+        let _in_time = timeout(STOP_AFTER, gone).await;
     }
 
     fn came(&mut self, parcel: Parcel, now: Instant) {
@@ -282,145 +299,9 @@ impl<D: Disk> AtWork<D> {
         let waits_since = self.waiting.front().map(|(_, since)| *since);
         let of_waiting = waits_since.into_iter().chain(self.pressed_since).map(|since| since + patience).min();
         let write_at = of_waiting.into_iter().chain(self.hold.due_at(patience)).min();
-        let write_at = write_at.map(|at| self.full_until.map_or(at, |until| at.max(until)));
-        let wakes_at = write_at.map_or(self.ticks_at, |at| at.min(self.ticks_at));
-        self.disk_rests_until.map_or(wakes_at, |until| wakes_at.max(until))
-    }
-
-    /// Everything that there is to do on the disk, each a bounded piece.
-    async fn mind_disk(&mut self, now: Instant) -> io::Result<()> {
-        while self.log.wants_sweep() {
-            self.log.sweep().await?;
-            self.full_until = None;
-        }
-        if now >= self.ticks_at {
-            self.ticks_at = now + TICK;
-            self.measure();
-            self.log.keep_settled().await?;
-        }
-        if self.full_until.is_none_or(|until| now >= until) {
-            self.full_until = None;
-            self.write(now).await?;
-        }
-        let reads = self.lane.is_some() && !self.shutdown.is_requested();
-        while reads && self.ready.is_none() && !self.log.is_drained() {
-            self.read().await?;
-        }
-        Ok(())
-    }
-
-    async fn write(&mut self, now: Instant) -> io::Result<()> {
-        let diverts = self.diverts(now);
-        let patience = self.patience();
-        // What the lane has came before what waits.
-        let due = self.hold.all_fresh().take_while(|(_, fresh)| diverts || now >= fresh.since + patience);
-        let mut group = Group::default();
-        let mut too_large = Vec::new();
-        for (number, fresh) in due {
-            match entry::encode(&fresh.block, &fresh.rows).filter(|body| self.log.could_hold(body)) {
-                Some(body) => group.push(number, fresh.rows.len(), body),
-                None => too_large.push(number),
-            }
-            if group.is_full() {
-                break;
-            }
-        }
-        for number in too_large {
-            self.hold.is_too_large(number);
-        }
-        if !group.bodies.is_empty() {
-            if self.fits(&mut group, now) {
-                let places = self.log.append(&group.bodies, (self.clock)()).await?;
-                self.log.adopt(&places);
-                for (number, place) in group.numbers.iter().zip(places) {
-                    self.hold.is_in_spill(*number, place);
-                }
-                self.wrote(&group);
-            }
-            return Ok(());
-        }
-        if diverts { self.divert(now).await } else { Ok(()) }
-    }
-
-    async fn divert(&mut self, now: Instant) -> io::Result<()> {
-        let mut group = Group::default();
-        for (parcel, _) in &self.waiting {
-            match entry::encode(&parcel.block, &parcel.rows).filter(|body| self.log.could_hold(body)) {
-                Some(body) => group.push(0, parcel.rows.len(), body),
-                None => break,
-            }
-            if group.is_full() {
-                break;
-            }
-        }
-        if group.bodies.is_empty() {
-            // The first is too large for the spill: it waits for the lane, and all that comes after it with it.
-            self.full_until = Some(now + TICK);
-            self.complain("spill_too_small", "one part of a chunk is larger than `bytes_max`", now);
-            return Ok(());
-        }
-        if !self.fits(&mut group, now) {
-            return Ok(());
-        }
-        let places = self.log.append(&group.bodies, (self.clock)()).await?;
-        for (parcel, _) in self.waiting.drain(..places.len()) {
-            for row in &parcel.rows {
-                if let Some(outcome) = parcel.block.settle(*row, Outcome::Spilled) {
-                    count_event(&self.events, outcome);
-                }
-            }
-            parcel.receipt.settle(Outcome::Spilled);
-        }
-        self.wrote(&group);
-        Ok(())
-    }
-
-    /// Leaves of a group what there is room for, and says whether that is anything.
-    fn fits(&mut self, group: &mut Group, now: Instant) -> bool {
-        while !group.bodies.is_empty() && !self.log.has_room(&group.bodies) {
-            group.pop();
-        }
-        let fits = !group.bodies.is_empty();
-        if !fits {
-            self.full_until = Some(now + TICK);
-            self.complain("spill_full", "`bytes_max` is reached", now);
-        }
-        fits
-    }
-
-    fn wrote(&mut self, group: &Group) {
-        self.meter.spill.written.add_count(group.entries.iter().sum());
-        if self.hindrance.take().is_some() {
-            tracing::info!(sink = &*self.name, "spill goes on");
-        }
-        self.measure();
-    }
-
-    async fn read(&mut self) -> io::Result<()> {
-        match self.log.next(&self.budget).await? {
-            Found::Drained => {}
-            Found::Damage(file, bytes) => {
-                self.meter.spill.damaged_bytes.add_count(bytes);
-                tracing::error!(
-                    sink = &*self.name,
-                    file,
-                    bytes,
-                    "the spill is damaged: what stood there is lost to this sink, all behind it is delivered; the file is kept"
-                );
-            }
-            Found::Entry(place, body) => match entry::decode(&body, &self.names, &self.budget) {
-                Ok(block) => {
-                    self.meter.spill.returned.add_count(block.rows.len());
-                    self.ready = Some(self.hold.spilled(block, place));
-                }
-                Err(error) => {
-                    self.log.give_up(place);
-                    self.meter.spill.damaged_bytes.add_count(body.len());
-                    tracing::error!(sink = &*self.name, %error, "an entry of the spill cannot be read; its file is kept");
-                }
-            },
-        }
-        Ok(())
+        let rests_until = self.full_until.max(self.writes_rest_until);
+        let write_at = write_at.map(|at| rests_until.map_or(at, |until| at.max(until)));
+        write_at.map_or(self.ticks_at, |at| at.min(self.ticks_at))
     }
 
     fn measure(&self) {

@@ -50,6 +50,11 @@ impl MemoryDisk {
         }
     }
 
+    /// From now on every change fails; what is there can be read.
+    pub fn refuse(&self) {
+        self.0.lock().unwrap().fail = 100;
+    }
+
     /// From now on nothing fails.
     pub fn mend(&self) {
         self.0.lock().unwrap().fail = 0;

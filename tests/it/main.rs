@@ -24,6 +24,7 @@ mod kafka;
 mod kinesis;
 mod lanes;
 mod leases;
+mod spill;
 mod splunk_hec;
 mod sumo;
 mod takeover;

@@ -1,2 +1,3 @@
 mod pieces;
 mod simulation;
+mod troubles;

@@ -51,7 +51,7 @@ impl Drop for Seed {
     }
 }
 
-fn paused() -> tokio::runtime::Runtime {
+pub(super) fn paused() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
 }
 
@@ -161,7 +161,7 @@ fn spilling(
     (parcels, run(spill, delivery::run(lane(destination, of_lane, budget, events, &meter))))
 }
 
-fn lane(
+pub(super) fn lane(
     destination: &Arc<Destination>,
     queue: mpsc::Receiver<Parcel>,
     budget: &Budget,
@@ -221,7 +221,12 @@ async fn source(
     }
 }
 
-async fn put(numbers: &[u64], budget: &Budget, lanes: &[mpsc::Sender<Parcel>; 2], receipt: &crate::ack::Receipt) {
+pub(super) async fn put(
+    numbers: &[u64],
+    budget: &Budget,
+    lanes: &[mpsc::Sender<Parcel>; 2],
+    receipt: &crate::ack::Receipt,
+) {
     let charge = budget.admit(numbers.len() * 10).await;
     let block = block("shard", numbers, &vec![2; numbers.len()], charge);
     for lane in lanes {
