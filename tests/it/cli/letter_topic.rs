@@ -2,8 +2,6 @@
 //! the topic ended, and lie in the local file where Kafka takes none.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -103,17 +101,14 @@ async fn a_topic_that_grows_is_read_to_its_end() {
     };
     (0..3).for_each(|partition| send(&producer, partition));
     producer.flush(Duration::from_secs(30)).unwrap();
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopped = Arc::clone(&stop);
-    let growing = std::thread::spawn(move || {
-        while !stopped.load(Ordering::Relaxed) {
+    let growing = tokio::spawn(async move {
+        loop {
             (0..3).for_each(|partition| send(&producer, partition));
-            std::thread::sleep(Duration::from_millis(5));
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
     let (home, ended) = siemline(home, &["replay", "--config", "c.toml"]).await;
-    stop.store(true, Ordering::Relaxed);
-    growing.join().unwrap();
+    growing.abort();
     assert!(ended.code == Some(3) && ended.err.contains("4 delivered"), "{ended:?}");
     assert_eq!((lake.bulk.distinct(), lake.bulk.duplicates(), home.dead_letters().len()), (4, 0, 0));
 }
