@@ -188,6 +188,41 @@ async fn check_proves_the_privilege() {
     assert_eq!((cluster.batches(), cluster.requests()), (0, 9));
 }
 
+/// Guards that a user of OpenSearch who may write and ask nothing is taken for what they are, and one who may not write, or
+/// cannot be judged now, as well. The answers are those of OpenSearch 2.19.1 with its security plugin.
+#[tokio::test]
+async fn check_finds_out_what_may_be_written_where_nothing_may_be_asked() {
+    let denied = |what: &str| {
+        let reason =
+            format!("no permissions for [{what}] and User [name=siemline, backend_roles=[], requestedTenant=null]");
+        json!({ "error": { "type": "security_exception", "reason": reason }, "status": 403 })
+    };
+    let other = |kind: &str| json!({ "error": { "type": kind, "reason": "as it is" } });
+    let written = denied("indices:data/write/index");
+    for (status, answer, expected) in [
+        (404, other("index_not_found_exception"), ""),
+        (409, other("version_conflict_engine_exception"), ""),
+        (403, written, "`indices:data/write/index` on `logs-siemline.ocsf-default`"),
+        (401, json!("Unauthorized"), "the credentials are missing or wrong"),
+        (503, other("process_cluster_event_timeout_exception"), "try again"),
+    ] {
+        let cluster = FakeBulk::start(Plan::healthy()).await;
+        cluster.tell("GET /", 403, denied("cluster:monitor/main"));
+        let unknown =
+            json!({ "error": "no handler found for uri [/_security/user/_has_privileges] and method [POST]" });
+        cluster.tell("POST /_security/user/_has_privileges", 400, unknown);
+        let name = "logs-siemline.ocsf-default";
+        cluster.tell(&format!("GET /_resolve/index/{name}"), 403, denied("indices:admin/resolve/index"));
+        cluster.tell(&format!("PUT /{name}/_doc/siemline-check"), status, answer);
+        let said = match sink_with(&cluster.url, API_KEY, &json!({})).check().await {
+            Ok(()) => String::new(),
+            Err(error) => error.words,
+        };
+        assert!(said.contains(expected) && said.is_empty() == expected.is_empty(), "{status}: {said}");
+        assert_eq!(cluster.distinct(), 0, "{status}");
+    }
+}
+
 /// Guards that `check` says what a name stands for where nothing can be written to it, and what to do.
 #[tokio::test]
 async fn check_tells_what_is_wrong_with_a_name() {

@@ -295,6 +295,26 @@ async fn a_record_too_large_is_refused_alone() {
     assert_eq!(counts(&read_back(&cluster, TOPIC)), [(uid(0), 1), (uid(2), 1)].into());
 }
 
+/// Guards that an entry is not blamed for a request that librdkafka made of several batches: what the broker refused as a
+/// whole is sent again alone, and only what is then refused is at fault.
+#[tokio::test]
+async fn an_entry_is_blamed_for_nothing_but_itself() {
+    for fault in [Fault::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, Fault::RD_KAFKA_RESP_ERR_INVALID_RECORD] {
+        let cluster = cluster();
+        // One partition, and time for the two batches to meet in one request.
+        let sink = sink(&cluster, &json!({ "key": "same", "librdkafka": { "linger.ms": "500" } }));
+        let both = batch(&sink, 2);
+        let alone: Vec<Batch> = both.frames().map(|frame| Batch::of_frames([frame])).collect();
+        cluster.request_errors(Api::Produce, &[fault]);
+        let answers = tokio::join!(sink.send(&alone[0]), sink.send(&alone[1]));
+        assert_eq!(answers, (Ok(Delivery::accepted()), Ok(Delivery::accepted())), "{fault:?}");
+        assert_eq!(counts(&read_back(&cluster, TOPIC)), once(2), "{fault:?}");
+        cluster.request_errors(Api::Produce, &[fault, fault]);
+        let error = failure(&sink, &alone[0]).await;
+        assert!(matches!(error.disposition, Disposition::Split | Disposition::Refuse), "{fault:?}: {error}");
+    }
+}
+
 /// Guards that a topic that is not there pauses the lane with the remedy, and that the sink sees by itself when it was made;
 /// where topics are many, only the entries of that one wait.
 #[tokio::test]

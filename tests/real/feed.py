@@ -46,9 +46,9 @@ directory = {json.dumps(str(self.letters))}
         return {**plain_environment(self.directory), **CREDENTIALS, **self.environment}
 
     def command(self, name: str, *arguments: str, seconds: float = 90) -> subprocess.CompletedProcess:
-        """Another command of siemline with the same configuration, to its end."""
+        """Another command of siemline (of one word or two) with the same configuration, to its end."""
         return subprocess.run(
-            [self.binary, name, "--config", str(self.config), *arguments], cwd=self.directory, timeout=seconds,
+            [self.binary, *name.split(), "--config", str(self.config), *arguments], cwd=self.directory, timeout=seconds,
             env=self.environment_of_process(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         )
 

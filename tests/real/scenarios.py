@@ -34,7 +34,10 @@ SCENARIOS = (
     Scenario("kcl_3", "kcl", ("kinesis_local", "kcl")),
     Scenario("kcl_compatible", "kcl", ("kinesis_local", "kcl")),
     Scenario("subscription", "logs", ()),
+    Scenario("opensearch_2", "sinks", ("jre", "opensearch_2")),
+    Scenario("opensearch_3", "sinks", ("jre", "opensearch_3")),
     Scenario("schema", "ocsf", ()),
+    Scenario("kafka", "sinks", ("kafka",)),
     Scenario("firehose", "sinks", ()),
     Scenario("archive", "sinks", ("zstandard",)),
 )

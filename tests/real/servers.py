@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -119,8 +120,12 @@ def answers(url: str) -> bool:
 
 
 def free_ports(count: int) -> list:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    """Ports where nobody listens, below those that the system gives to clients: none of these takes one meanwhile."""
+    sockets = []
     try:
+        while len(sockets) < count:
+            with contextlib.suppress(OSError):
+                sockets.append(socket.create_server(("127.0.0.1", random.randrange(16_000, 32_000))))
         return [one.getsockname()[1] for one in sockets]
     finally:
         for one in sockets:

@@ -67,10 +67,24 @@ impl Elastic {
     /// Asks the cluster at a path below the endpoint; the next node where one is not there. Used by `check` and by
     /// [`setup`](super::setup).
     pub(super) async fn ask(&self, method: Method, path: &[&str], body: Option<&Value>) -> Result<Answer, Error> {
+        self.ask_with(method, path, &[], body).await
+    }
+
+    /// The same, with a query.
+    pub(super) async fn ask_with(
+        &self,
+        method: Method,
+        path: &[&str],
+        pairs: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Answer, Error> {
         let mut nodes_left = self.endpoints.urls().len();
         loop {
             let turn = self.turn()?;
-            let url = below(turn.url, path.iter().copied());
+            let mut url = below(turn.url, path.iter().copied());
+            if !pairs.is_empty() {
+                url.set_query(Some(&query(pairs)));
+            }
             let body = body.map(Value::to_string).unwrap_or_default();
             let mut request = self.client.question(method.clone(), &url);
             if !body.is_empty() {

@@ -171,9 +171,18 @@ impl KafkaOptions {
     /// When librdkafka gives up on a message: so much before the lane gives up on the batch that the report of it arrives
     /// first. librdkafka looks for messages that are overdue once a second.
     pub(super) fn message_timeout(&self) -> Duration {
-        let request_timeout = self.lane.request_timeout.unwrap_or(Self::LANE.request_timeout).0;
+        let request_timeout = self.request_timeout();
         let margin = (request_timeout / 10).max(Duration::from_secs(2));
         request_timeout.saturating_sub(margin).max(request_timeout / 2)
+    }
+
+    /// How late in a sending a message may still be handed to librdkafka: its report arrives before the lane gives up.
+    pub(super) fn begin_within(&self) -> Duration {
+        self.request_timeout().saturating_sub(self.message_timeout())
+    }
+
+    fn request_timeout(&self) -> Duration {
+        self.lane.request_timeout.unwrap_or(Self::LANE.request_timeout).0
     }
 
     /// The most messages that librdkafka holds: those of all batches that may be under way, and as many that have been

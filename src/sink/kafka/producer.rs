@@ -116,7 +116,7 @@ impl Producer {
     /// What the client complained of last, since something was delivered.
     pub fn trouble(&self) -> Option<Trouble> {
         match self.inner.client().fatal_error() {
-            Some((code, told)) => Some(Trouble { code, words: words(told.as_bytes()) }),
+            Some((code, told)) => Some(Trouble::new(code, words(told.as_bytes()))),
             None => self.trouble.borrow().clone(),
         }
     }
@@ -227,7 +227,7 @@ impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, detail: &str) {
         // Why a connection ended is said here only where it may be as it should.
         if facility == "FAIL" {
-            self.complain(Trouble { code: Code::BrokerTransportFailure, words: words(detail.as_bytes()) });
+            self.complain(Trouble::new(Code::BrokerTransportFailure, words(detail.as_bytes())));
         }
         match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
@@ -247,7 +247,7 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
-        self.complain(Trouble { code, words: words(reason.as_bytes()) });
+        self.complain(Trouble::new(code, words(reason.as_bytes())));
     }
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {

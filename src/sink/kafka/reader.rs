@@ -150,7 +150,7 @@ fn judge(error: &KafkaError, trouble: Option<Trouble>) -> Result<(), Error> {
 }
 
 fn silence(trouble: Option<Trouble>) -> Error {
-    let last = trouble.map_or_else(String::new, |trouble| format!("; the client's last words: {}", trouble.words));
+    let last = trouble.map_or_else(String::new, |trouble| format!("; the client's last words: {}", trouble.told()));
     let words = format!("nothing more came from the topic within {} s{last}", SILENCE_MAX.as_secs());
     Error { disposition: Disposition::Pause, code: "kafka_silence".into(), words }
 }

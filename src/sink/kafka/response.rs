@@ -27,12 +27,12 @@ pub(super) struct Trouble {
 }
 
 /// Whether all events go to one topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Topics {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Topics<'a> {
     /// A topic that cannot be written to is the destination's fault: nothing gets through.
     One,
-    /// A topic that cannot be written to is the fault of the entries for it.
-    Many,
+    /// A topic that cannot be written to is the fault of the entries for it: the topic of each entry.
+    Many(Vec<&'a str>),
 }
 
 /// What a failure asks for.
@@ -51,6 +51,13 @@ enum Asked {
 }
 
 impl Trouble {
+    /// A complaint as librdkafka made it. It takes the connection for lost that a broker ended with an alert of TLS, mostly
+    /// because of the client's certificate: that is for a person to mend.
+    pub fn new(code: Code, words: String) -> Self {
+        let is_alert = words.contains("SSL routines") && words.contains(" alert ") && !words.contains("internal error");
+        Self { code: if is_alert { Code::SSL } else { code }, words }
+    }
+
     /// Says whether this producer will deliver nothing any more, or not before somebody mends something.
     pub fn is_hopeless(&self) -> bool {
         self.code == Code::Fatal || self.mends().is_some()
@@ -68,9 +75,30 @@ impl Trouble {
     pub fn error(&self) -> Error {
         let (disposition, words) = match self.mends() {
             Some(remedy) => (Disposition::Pause, format!("{}: {remedy}", self.words)),
-            None => (Disposition::Retry { after: None }, self.words.clone()),
+            None => (Disposition::Retry { after: None }, self.told()),
         };
         Error { disposition, code: name(self.code), words }
+    }
+
+    /// What it says, for people.
+    pub fn told(&self) -> String {
+        // A listener closes a connection without a word that does not speak as it does.
+        let hint = if self.words.contains("APIVERSION_QUERY") {
+            ": check `tls` and `sasl` against the listener of `brokers`"
+        } else {
+            ""
+        };
+        format!("{}{hint}", self.words)
+    }
+}
+
+impl Topics<'_> {
+    /// The topic of an entry, to stand before what is said of it; nothing where there is one only.
+    fn named(&self, entry: usize) -> String {
+        match self {
+            Self::Many(names) => names.get(entry).map_or_else(String::new, |name| format!("topic `{name}`: ")),
+            Self::One => String::new(),
+        }
     }
 }
 
@@ -79,7 +107,7 @@ impl Trouble {
 /// # Errors
 ///
 /// When none was accepted, and what failed says the same of all: a person is needed, or the batch has to be cut.
-pub(super) fn judge(reports: &[Report], trouble: Option<&Trouble>, topics: Topics) -> Result<Delivery, Error> {
+pub(super) fn judge(reports: &[Report], trouble: Option<&Trouble>, topics: &Topics<'_>) -> Result<Delivery, Error> {
     let all_accepted = reports.iter().all(|report| *report == Report::Accepted);
     if all_accepted {
         return Ok(Delivery::accepted());
@@ -92,13 +120,14 @@ pub(super) fn judge(reports: &[Report], trouble: Option<&Trouble>, topics: Topic
     {
         return Err(error);
     }
-    let verdicts = reports.iter().map(|report| verdict(*report, trouble)).collect();
+    let verdicts = reports.iter().enumerate().map(|(entry, report)| verdict(*report, trouble, &|| topics.named(entry)));
+    let verdicts = verdicts.collect();
     Ok(Delivery { verdicts: Verdicts::Each(verdicts), slow_down: None })
 }
 
 /// The failure of a batch of which nothing was accepted: the one that asks for the most. None where the entries are to be
 /// judged one by one all the same.
-fn judge_whole(reports: &[Report], trouble: Option<&Trouble>, topics: Topics) -> Option<Error> {
+fn judge_whole(reports: &[Report], trouble: Option<&Trouble>, topics: &Topics<'_>) -> Option<Error> {
     if let Some(trouble) = trouble.filter(|trouble| trouble.is_hopeless()) {
         return Some(trouble.error());
     }
@@ -115,7 +144,7 @@ fn judge_whole(reports: &[Report], trouble: Option<&Trouble>, topics: Topics) ->
     {
         return match topics {
             Topics::One => error(Disposition::Pause, code, format!("{code}: {remedy}")),
-            Topics::Many => None,
+            Topics::Many(_) => None,
         };
     }
     if let Some(code) = find(|asked| asked == Asked::Smaller) {
@@ -129,13 +158,14 @@ fn judge_whole(reports: &[Report], trouble: Option<&Trouble>, topics: Topics) ->
 }
 
 /// What follows for one entry, where others were accepted, or where it is the topic's fault and the topics are many.
-fn verdict(report: Report, trouble: Option<&Trouble>) -> Verdict {
+fn verdict(report: Report, trouble: Option<&Trouble>, topic: &dyn Fn() -> String) -> Verdict {
     match report {
         Report::Accepted => Verdict::Accepted,
         // It is the message itself that librdkafka measures before it takes it.
         Report::NotTaken(code @ Code::MessageSizeTooLarge) => Verdict::refused("too_large", code.to_string()),
         Report::NotTaken(code) | Report::Failed(code) => match asked(code) {
-            Asked::Topic(remedy) | Asked::Mend(remedy) => Verdict::retry(name(code), format!("{code}: {remedy}")),
+            Asked::Topic(remedy) => Verdict::retry(name(code), format!("{}{code}: {remedy}", topic())),
+            Asked::Mend(remedy) => Verdict::retry(name(code), format!("{code}: {remedy}")),
             // Sent again without those that were accepted, it shows itself.
             _ => Verdict::retry(name(code), words(code, trouble)),
         },
@@ -183,14 +213,7 @@ fn asked(code: Code) -> Asked {
 
 /// The words for a failure that passes: a message that timed out says nothing of why.
 fn words(code: Code, trouble: Option<&Trouble>) -> String {
-    let Some(Trouble { words, .. }) = trouble else { return code.to_string() };
-    // A listener closes a connection without a word that does not speak as it does.
-    let hint = if words.contains("APIVERSION_QUERY") {
-        ": check `tls` and `sasl` against the listener of `brokers`"
-    } else {
-        ""
-    };
-    format!("{code}; the client's last words: {words}{hint}")
+    trouble.map_or_else(|| code.to_string(), |trouble| format!("{code}; the client's last words: {}", trouble.told()))
 }
 
 /// A stable name: `kafka_` and librdkafka's in small letters.

@@ -7,10 +7,12 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::StreamConsumer;
 use rdkafka::error::{KafkaError, KafkaResult};
+use tokio::sync::RwLock;
+use tokio::time::{Instant, timeout_at};
 
 use super::KafkaOptions;
 use super::producer::{Context, Headers, Producer};
-use super::request::Framing;
+use super::request::{Framing, Message};
 use super::response::{Seen, Topics, Trouble, judge, judge_topic, name};
 use super::settings::{client_config, reader_config};
 use super::token::Tokens;
@@ -28,6 +30,8 @@ pub struct Kafka {
     headers: Headers,
     /// Made when it is first needed, and anew after one that is of no use any more.
     current: Mutex<Option<Arc<Producer>>>,
+    /// Shared by batches under way. Whole for an entry that has to be alone at librdkafka.
+    turns: RwLock<()>,
     meter: Arc<KafkaMeter>,
 }
 
@@ -45,6 +49,7 @@ impl Kafka {
             framing: Framing::new(options)?,
             headers,
             current: Mutex::default(),
+            turns: RwLock::default(),
             meter: Arc::default(),
         })
     }
@@ -108,6 +113,25 @@ impl Kafka {
         }
     }
 
+    /// Sends a batch once.
+    async fn deliver(&self, batch: &Batch) -> Result<Delivery, Error> {
+        let producer = self.producer().await?;
+        let reports = producer.deliver(batch.frames()).await;
+        let topics = if self.framing.fixed_topic().is_some() {
+            Topics::One
+        } else {
+            Topics::Many(batch.frames().map(|frame| Message::read(frame).map_or("", |message| message.topic)).collect())
+        };
+        let answer = judge(&reports, producer.trouble().as_ref(), &topics);
+        // The next producer reads credentials and metadata anew, so that it sees at once what was mended.
+        let is_paused = matches!(&answer, Err(error) if error.disposition == Disposition::Pause);
+        if is_paused || producer.is_hopeless() {
+            self.lock().take_if(|current| Arc::ptr_eq(current, &producer));
+            put_away(producer).await;
+        }
+        answer
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<Producer>>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -119,17 +143,22 @@ impl Sink for Kafka {
     }
 
     async fn send(&self, batch: &Batch) -> Result<Delivery, Error> {
-        let producer = self.producer().await?;
-        let reports = producer.deliver(batch.frames()).await;
-        let topics = if self.framing.fixed_topic().is_some() { Topics::One } else { Topics::Many };
-        let answer = judge(&reports, producer.trouble().as_ref(), topics);
-        // The next producer reads credentials and metadata anew, so that it sees at once what was mended.
-        let is_paused = matches!(&answer, Err(error) if error.disposition == Disposition::Pause);
-        if is_paused || producer.is_hopeless() {
-            self.lock().take_if(|current| Arc::ptr_eq(current, &producer));
-            put_away(producer).await;
+        let last_beginning = Instant::now() + self.options.begin_within();
+        let answer = {
+            let _shared = self.turns.read().await;
+            self.deliver(batch).await
+        };
+        let Err(error) = answer else { return answer };
+        let blames_one = matches!(error.disposition, Disposition::Split | Disposition::Refuse) && batch.len() == 1;
+        if !blames_one {
+            return Err(error);
         }
-        answer
+        // librdkafka sends messages of several batches in one request, which the broker refuses as a whole: the fault may be
+        // another's. What is said of a request that held nothing else is true.
+        match timeout_at(last_beginning, self.turns.write()).await {
+            Ok(_alone) => self.deliver(batch).await,
+            Err(_) => Err(Error { disposition: Disposition::Retry { after: None }, ..error }),
+        }
     }
 
     async fn check(&self) -> Result<(), Error> {
@@ -203,7 +232,7 @@ fn hopeless(producer: &Producer) -> Option<Error> {
 
 fn no_answer(error: &KafkaError, trouble: Option<Trouble>) -> Error {
     let code = error.rdkafka_error_code().map_or("kafka_metadata".into(), name);
-    let last = trouble.map_or_else(String::new, |trouble| format!("; the client's last words: {}", trouble.words));
+    let last = trouble.map_or_else(String::new, |trouble| format!("; the client's last words: {}", trouble.told()));
     Error { disposition: Disposition::Retry { after: None }, code, words: format!("{error}{last}") }
 }
 

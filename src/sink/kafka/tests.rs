@@ -90,12 +90,13 @@ fn broken_frames_are_none() {
 fn reports_become_verdicts() {
     use Report::{Accepted, Failed, Missing, NotTaken};
     let retry = Disposition::Retry { after: None };
+    let many = Topics::Many(vec!["a", "b"]);
     for (reports, topics, expected) in [
         (vec![Failed(Code::MessageTimedOut); 2], Topics::One, Err((retry, "kafka_message_timed_out"))),
         (vec![Missing, Missing], Topics::One, Err((retry, "kafka_message_timed_out"))),
         (vec![NotTaken(Code::QueueFull)], Topics::One, Err((retry, "kafka_queue_full"))),
         (vec![Failed(Code::NotEnoughReplicas)], Topics::One, Err((retry, "kafka_not_enough_replicas"))),
-        (vec![Failed(Code::SSL)], Topics::Many, Err((Disposition::Pause, "kafka_ssl"))),
+        (vec![Failed(Code::SSL)], many.clone(), Err((Disposition::Pause, "kafka_ssl"))),
         (
             vec![Failed(Code::MessageTimedOut), Failed(Code::UnknownTopicOrPartition)],
             Topics::One,
@@ -103,7 +104,7 @@ fn reports_become_verdicts() {
         ),
         (
             vec![NotTaken(Code::UnknownTopic), Failed(Code::TopicAuthorizationFailed)],
-            Topics::Many,
+            many.clone(),
             Ok(vec!["retry kafka_unknown_topic", "retry kafka_topic_authorization_failed"]),
         ),
         (
@@ -129,7 +130,7 @@ fn reports_become_verdicts() {
             Ok(vec!["accepted", "retry kafka_invalid_record", "retry kafka_message_size_too_large"]),
         ),
     ] {
-        let found = match judge(&reports, None, topics) {
+        let found = match judge(&reports, None, &topics) {
             Ok(Delivery { verdicts: Verdicts::Each(verdicts), slow_down: None }) => Ok(verdicts
                 .into_iter()
                 .map(|verdict| match verdict {
@@ -147,7 +148,7 @@ fn reports_become_verdicts() {
             .map_err(|(disposition, code): (_, &str)| (disposition, code.to_owned()));
         assert_eq!(found, expected, "{reports:?}");
     }
-    assert_eq!(judge(&[Accepted, Accepted], None, Topics::One), Ok(Delivery::accepted()));
+    assert_eq!(judge(&[Accepted, Accepted], None, &Topics::One), Ok(Delivery::accepted()));
 }
 
 /// Guards that a batch which timed out because the client cannot log in pauses the lane and says why, and that a failure
@@ -156,15 +157,46 @@ fn reports_become_verdicts() {
 fn troubles_explain_what_timed_out() {
     let reports = [Report::Missing, Report::Failed(Code::MessageTimedOut)];
     let trouble = |code| Trouble { code, words: "broker:9092: it said so".to_owned() };
-    let error = judge(&reports, Some(&trouble(Code::Authentication)), Topics::Many).unwrap_err();
+    let error = judge(&reports, Some(&trouble(Code::Authentication)), &Topics::Many(vec!["a", "b"])).unwrap_err();
     assert_eq!((error.disposition, error.code.as_ref()), (Disposition::Pause, "kafka_authentication"));
     assert!(error.words.contains("it said so") && error.words.contains("credentials"), "{error}");
-    let error = judge(&reports, Some(&trouble(Code::AllBrokersDown)), Topics::One).unwrap_err();
+    let error = judge(&reports, Some(&trouble(Code::AllBrokersDown)), &Topics::One).unwrap_err();
     assert_eq!(error.disposition, Disposition::Retry { after: None });
     assert!(error.words.contains("it said so"), "{error}");
     let accepted = [Report::Accepted, Report::Missing];
-    let delivery = judge(&accepted, Some(&trouble(Code::Authentication)), Topics::One).unwrap();
+    let delivery = judge(&accepted, Some(&trouble(Code::Authentication)), &Topics::One).unwrap();
     assert!(matches!(delivery.verdicts, Verdicts::Each(each) if each[0] == Verdict::Accepted && each.len() == 2));
+}
+
+/// Guards that the topic is named to whoever has to mend it, where topics are many.
+#[test]
+fn the_topic_of_an_entry_is_named() {
+    let reports = [Report::Accepted, Report::NotTaken(Code::UnknownTopic)];
+    for (topics, expected) in [(Topics::Many(vec!["a", "b"]), "topic `b`: "), (Topics::One, "")] {
+        let Verdicts::Each(verdicts) = judge(&reports, None, &topics).unwrap().verdicts else { panic!("verdicts") };
+        let [Verdict::Accepted, Verdict::Retry(why)] = &*verdicts else { panic!("{verdicts:?}") };
+        assert!(why.words.starts_with(&format!("{expected}UnknownTopic")), "{why:?}");
+        assert!(why.words.contains("create the topic"), "{why:?}");
+    }
+}
+
+/// Guards that a broker which ends the handshake because of the client's certificate pauses the lane with the remedy, so that
+/// a certificate put in its place is read; and that a lost connection does not.
+#[test]
+fn alerts_of_tls_ask_for_a_person() {
+    let alert =
+        "Receive failed: ssl3_read_bytes error:0A000412:SSL routines::sslv3 alert bad certificate: SSL alert number 42";
+    for (words, is_hopeless, remedy) in [
+        (alert, true, "the client's own certificate"),
+        ("Disconnected (after 1ms in state APIVERSION_QUERY)", false, "`tls` and `sasl`"),
+        ("SSL routines::unexpected eof while reading", false, "eof"),
+    ] {
+        let trouble = Trouble::new(Code::BrokerTransportFailure, words.to_owned());
+        assert_eq!(trouble.is_hopeless(), is_hopeless, "{words}");
+        let error = trouble.error();
+        assert_eq!(error.disposition == Disposition::Pause, is_hopeless, "{error}");
+        assert!(error.words.contains(remedy), "{error}");
+    }
 }
 
 /// Guards what is made of a topic's metadata.
