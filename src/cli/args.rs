@@ -158,7 +158,8 @@ pub struct Replay {
     /// Pass the routes over: the sink of a letter gets it, whatever they say now.
     #[arg(long)]
     pub straight: bool,
-    /// Remove from the files and the store what was delivered, and what failed again and is kept anew.
+    /// Remove from the files and the store what was delivered, and what failed again and is kept anew. From a
+    /// topic of Kafka nothing can be removed.
     #[arg(long, conflicts_with = "dry_run")]
     pub remove: bool,
 }

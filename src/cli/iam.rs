@@ -48,7 +48,7 @@ fn permissions(options: Options, home: &Home, purpose: Purpose) -> Permissions {
     let SourceOptions { kinesis, file: _ } = options.source;
     let SinkOptions { splunk_hec: _, elastic, kafka, firehose, sumo: _, http: _, s3, file: _, stdout: _ } =
         options.sink;
-    let DeadLetterOptions { file: _, elastic: letter_index, s3: letters } = options.dead_letter;
+    let DeadLetterOptions { file: _, elastic: letter_index, kafka: letter_topic, s3: letters } = options.dead_letter;
     let mut all = Permissions::default();
     for (name, options) in &kinesis {
         all.extend(kinesis::permissions(name, options, home));
@@ -67,6 +67,12 @@ fn permissions(options: Options, home: &Home, purpose: Purpose) -> Permissions {
     }
     if let Some(options) = &letter_index {
         all.extend(sink::elastic::permissions(&options.sink(), home));
+    }
+    if let Some(options) = &letter_topic {
+        all.extend(sink::kafka::permissions(&options.sink(), home));
+        if purpose == Purpose::Replay {
+            all.extend(sink::kafka::replay_permissions(options, home));
+        }
     }
     if let Some(options) = &letters {
         all.extend(sink::s3::letter_permissions(options, home));

@@ -12,7 +12,7 @@ use crate::source::dead_letters::{Counts, Done, Error, Filter, Found, Holder, Pi
 use crate::{config, telemetry};
 
 /// The words that mean a store instead of a path.
-const STORES: [&str; 2] = ["elastic", "s3"];
+const STORES: [&str; 3] = ["elastic", "kafka", "s3"];
 
 /// Sends what the arguments mean, or shows it.
 pub fn replay(arguments: &Arguments) -> Result<u8, End> {
@@ -111,7 +111,13 @@ async fn remove_all(lines: BTreeMap<Holder, BTreeSet<u64>>, store: Option<&Lette
             }
         }
     }
-    if let Some(store) = store
+    if let Some(store) = store.filter(|store| store.is_append_only() && !kept.is_empty()) {
+        eprintln!(
+            "siemline: nothing can be removed from {}: its letters stay until its retention takes them away; --since passes over \
+             those that were sent before",
+            store.kind()
+        );
+    } else if let Some(store) = store
         && let Err((holder, error)) = Box::pin(store.remove(&kept)).await
     {
         eprintln!("siemline: cannot remove from {holder}: {error}");

@@ -93,6 +93,9 @@ pub struct DeadLetterOptions {
     /// Documents of an index of Elasticsearch or OpenSearch, before the files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elastic: Option<sink::elastic::LetterIndexOptions>,
+    /// Records of a topic of Kafka, before the files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<sink::kafka::LetterTopicOptions>,
     /// Objects in a bucket of S3, before the files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub s3: Option<sink::s3::LetterBucketOptions>,

@@ -199,9 +199,10 @@ impl Resolver<'_> {
     /// The store of dead letters on the network, if there is one.
     fn letter_store(&self, options: &DeadLetterOptions) -> Result<Option<LetterStore>, Mistake> {
         // Each kind stands here by name, so that a new one cannot be forgotten.
-        let DeadLetterOptions { file: _, elastic, s3 } = options;
+        let DeadLetterOptions { file: _, elastic, kafka, s3 } = options;
         let stores = [
             elastic.as_ref().map(|options| ("elastic", options.unredacted, LetterStore::elastic(options))),
+            kafka.as_ref().map(|options| ("kafka", options.unredacted, LetterStore::kafka(options))),
             s3.as_ref().map(|options| ("s3", options.unredacted, LetterStore::s3(options))),
         ];
         let mut stores = stores.into_iter().flatten();

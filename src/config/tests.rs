@@ -81,6 +81,8 @@ fn the_example_is_read() {
         .replace("[sink.elastic.example]", "[sink.elastic.b]\nendpoint = 'http://localhost:1'")
         .replace("[sink.elastic.example.", "[sink.elastic.b.")
         .replace("[dead_letter.elastic]", "[dead_letter.elastic]\nendpoint = 'http://localhost:1'")
+        .replace("[dead_letter.kafka]", "[dead_letter.kafka]\nbrokers = ['localhost:1']\ntopic = 'letters'")
+        .replace("[dead_letter.kafka.sasl]", "[dead_letter.kafka.sasl]\nmechanism = 'AWS_MSK_IAM'")
         .replace("[dead_letter.s3]", "[dead_letter.s3]\nbucket = 'letters'")
         .replace("unredacted = false", "unredacted = true")
         .replace("[sink.s3.example]", "[sink.s3.i]\nbucket = 'archive'")
@@ -96,7 +98,7 @@ fn the_example_is_read() {
         .replace("suppress = false", "suppress = true")
         .replace("paths = []\naction", "paths = ['x']\naction");
     // There is one store of dead letters at most.
-    let stores = ["dead_letter.elastic", "dead_letter.s3"];
+    let stores = ["dead_letter.elastic", "dead_letter.kafka", "dead_letter.s3"];
     for kind in stores {
         let text =
             stores.iter().filter(|other| **other != kind).fold(text.clone(), |text, other| without(&text, other));
@@ -155,22 +157,25 @@ fn mistakes_are_told_with_their_place() {
 /// Guards that originals leave the machine only where somebody said that they may.
 #[test]
 fn originals_leave_the_machine_on_word_only() {
-    let store = "[dead_letter.s3]\nbucket = 'letters'\n";
-    let redact = "[redact.r]\npaths = ['x']\naction = 'drop'\n";
-    let told = parse("c.toml", &format!("{SOURCE}{SINK}{redact}{store}")).unwrap_err().to_string();
-    assert!(told.starts_with("c.toml:7:14: dead letters hold the originals"), "{told}");
-    assert!(told.contains("set `unredacted = true`"), "{told}");
-    for right in [format!("{redact}{store}unredacted = true\n"), store.to_owned(), redact.to_owned()] {
-        let settings = parse("c.toml", &format!("{SOURCE}{SINK}{right}")).unwrap();
-        assert_eq!(settings.pipeline.letter_store.is_some(), right.contains("dead_letter"));
-    }
     let index = "[dead_letter.elastic]\nendpoint = 'http://localhost:1'\n";
-    let told = parse("c.toml", &format!("{SOURCE}{SINK}{redact}{index}")).unwrap_err().to_string();
-    assert!(told.starts_with("c.toml:7:14: dead letters hold the originals"), "{told}");
-    let told = parse("c.toml", &format!("{SOURCE}{SINK}{store}{index}")).unwrap_err().to_string();
+    let kafka = "[dead_letter.kafka]\nbrokers = ['localhost:1']\ntopic = 'letters'\n";
+    let s3 = "[dead_letter.s3]\nbucket = 'letters'\n";
+    let redact = "[redact.r]\npaths = ['x']\naction = 'drop'\n";
+    for store in [index, kafka, s3] {
+        let told = parse("c.toml", &format!("{SOURCE}{SINK}{redact}{store}")).unwrap_err().to_string();
+        assert!(told.starts_with("c.toml:7:14: dead letters hold the originals"), "{told}");
+        assert!(told.contains("set `unredacted = true`"), "{told}");
+        for right in [format!("{redact}{store}unredacted = true\n"), store.to_owned(), redact.to_owned()] {
+            let settings = parse("c.toml", &format!("{SOURCE}{SINK}{right}")).unwrap();
+            assert_eq!(settings.pipeline.letter_store.is_some(), right.contains("dead_letter"));
+        }
+    }
+    let told = parse("c.toml", &format!("{SOURCE}{SINK}{s3}{index}")).unwrap_err().to_string();
     assert!(told.starts_with("c.toml:4:14: dead letters go to one store"), "{told}");
-    let told = parse("c.toml", &format!("{SOURCE}{SINK}{store}prefix = '/x'\n")).unwrap_err().to_string();
+    let told = parse("c.toml", &format!("{SOURCE}{SINK}{s3}prefix = '/x'\n")).unwrap_err().to_string();
     assert!(told.contains("prefix: a key begins without a slash"), "{told}");
+    let told = parse("c.toml", &format!("{SOURCE}{SINK}{s3}{kafka}")).unwrap_err().to_string();
+    assert!(told.contains("there is [dead_letter.kafka]: choose"), "{told}");
 
     let spill = "[sink.stdout.o.lane.spill.s3]\nbucket = 'spills'\nprefix = 'o/'\n";
     let told = parse("c.toml", &format!("{SOURCE}{SINK}{redact}{spill}")).unwrap_err().to_string();

@@ -68,12 +68,35 @@ impl DeadLetterStores {
         Self { limits, remote: None, file, meter: Arc::default() }
     }
 
-    /// Says whether the store on the network has them.
-    async fn are_taken(&self, letters: &[WrittenLetter]) -> bool {
-        match &self.remote {
-            Some(remote) => remote.keep(letters).await,
-            None => false,
+    /// Keeps letters in this store on the network, and in the file where it does not take them.
+    async fn keep_by(&self, remote: Option<&Remote>, letters: &[WrittenLetter]) {
+        if letters.is_empty() {
+            return;
         }
+        loop {
+            if let Some(remote) = remote
+                && remote.keep(letters).await
+            {
+                break;
+            }
+            let Err(mut words) = self.file(letters).await else {
+                if self.remote.is_some() {
+                    self.meter.fell_back.add_count(letters.len());
+                }
+                break;
+            };
+            if let Some(remote) = remote {
+                // There is no other way out than that one of the two is mended.
+                remote.wake();
+                if let Some(why) = self.meter.store_hindrance() {
+                    words = format!("{words}; and {} does not take them: {}", remote.kind(), why.words);
+                }
+            }
+            tracing::error!(error = words, "cannot keep dead letters, reading stops until this is mended");
+            self.meter.fails(Hindrance { code: "store_failed".into(), words, since_ms: now_ms() });
+            tokio::time::sleep(AGAIN_AFTER).await;
+        }
+        self.meter.keeps(letters.len());
     }
 
     /// Writes them to the file.
@@ -87,27 +110,16 @@ impl DeadLetterStores {
 impl DeadLetters for DeadLetterStores {
     async fn keep(&self, letters: Vec<DeadLetter>) {
         let letters = written(&letters, self.limits);
-        loop {
-            if self.are_taken(&letters).await {
-                break;
-            }
-            let Err(mut words) = self.file(&letters).await else {
-                if self.remote.is_some() {
-                    self.meter.fell_back.add_count(letters.len());
-                }
-                break;
-            };
-            if let Some(remote) = &self.remote {
-                // There is no other way out than that one of the two is mended.
-                remote.wake();
-                if let Some(why) = self.meter.store_hindrance() {
-                    words = format!("{words}; and {} does not take them: {}", remote.kind(), why.words);
-                }
-            }
-            tracing::error!(error = words, "cannot keep dead letters, reading stops until this is mended");
-            self.meter.fails(Hindrance { code: "store_failed".into(), words, since_ms: now_ms() });
-            tokio::time::sleep(AGAIN_AFTER).await;
+        let remote = self.remote.as_ref();
+        let fits = |letter: &WrittenLetter| remote.is_none_or(|remote| remote.fits(letter));
+        let (fitting, large): (Vec<_>, Vec<_>) = letters.into_iter().partition(fits);
+        self.keep_by(remote, &fitting).await;
+        if !large.is_empty() {
+            tracing::warn!(
+                letters = large.len(),
+                "the store does not take letters as large as these, the local file does"
+            );
         }
-        self.meter.keeps(letters.len());
+        self.keep_by(None, &large).await;
     }
 }

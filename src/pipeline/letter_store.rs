@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::delivery::{Disposition, Error, KeptLine, WrittenLetter};
 use crate::sink;
 use crate::sink::elastic::{LetterIndex, LetterIndexOptions, LettersOfIndex};
+use crate::sink::kafka::{LetterTopic, LetterTopicOptions, LettersOfTopic};
 use crate::sink::s3::{LetterBucket, LetterBucketOptions, LettersOfBucket};
 use crate::source::dead_letters::ReadLetters;
 
@@ -27,6 +28,8 @@ const REMOVE_MAX: usize = 1000;
 pub enum LetterStore {
     /// Documents of an index.
     Elastic(Arc<LetterIndex>),
+    /// Records of a topic of Kafka.
+    Kafka(Arc<LetterTopic>),
     /// Objects of S3.
     S3(Arc<LetterBucket>),
 }
@@ -38,6 +41,7 @@ pub struct LettersOfStore(Letters);
 #[derive(Debug)]
 enum Letters {
     Elastic(LettersOfIndex),
+    Kafka(LettersOfTopic),
     S3(LettersOfBucket),
 }
 
@@ -49,6 +53,15 @@ impl LetterStore {
     /// When an option is wrong.
     pub fn elastic(options: &LetterIndexOptions) -> Result<Self, sink::Error> {
         Ok(Self::Elastic(Arc::new(LetterIndex::new(options)?)))
+    }
+
+    /// A store in Kafka.
+    ///
+    /// # Errors
+    ///
+    /// When an option is wrong.
+    pub fn kafka(options: &LetterTopicOptions) -> Result<Self, sink::Error> {
+        Ok(Self::Kafka(Arc::new(LetterTopic::new(options)?)))
     }
 
     /// A store in S3.
@@ -65,7 +78,25 @@ impl LetterStore {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Elastic(_) => "elastic",
+            Self::Kafka(_) => "kafka",
             Self::S3(_) => "s3",
+        }
+    }
+
+    /// Says whether nothing can be removed from it: what was sent again lies there as before.
+    #[must_use]
+    pub const fn is_append_only(&self) -> bool {
+        match self {
+            Self::Kafka(_) => true,
+            Self::Elastic(_) | Self::S3(_) => false,
+        }
+    }
+
+    /// Says whether it has room for a letter of this size. The local file has what does not fit.
+    pub(super) fn fits(&self, letter: &WrittenLetter) -> bool {
+        match self {
+            Self::Kafka(topic) => topic.fits(letter),
+            Self::Elastic(_) | Self::S3(_) => true,
         }
     }
 
@@ -74,6 +105,7 @@ impl LetterStore {
     pub(super) async fn keep(&self, letters: &[WrittenLetter]) -> Result<(), Error> {
         match self {
             Self::Elastic(index) => index.keep(letters).await,
+            Self::Kafka(topic) => topic.keep(letters).await,
             Self::S3(bucket) => bucket.keep(letters).await,
         }
     }
@@ -86,6 +118,7 @@ impl LetterStore {
     pub async fn check(&self) -> Result<(), Error> {
         match self {
             Self::Elastic(index) => index.check().await,
+            Self::Kafka(topic) => topic.check().await,
             Self::S3(bucket) => bucket.check().await,
         }
     }
@@ -95,11 +128,13 @@ impl LetterStore {
     pub fn letters(&self) -> LettersOfStore {
         LettersOfStore(match self {
             Self::Elastic(index) => Letters::Elastic(LettersOfIndex::new(Arc::clone(index))),
+            Self::Kafka(topic) => Letters::Kafka(LettersOfTopic::new(Arc::clone(topic))),
             Self::S3(bucket) => Letters::S3(LettersOfBucket::new(Arc::clone(bucket))),
         })
     }
 
-    /// Removes lines by what holds them and their marks. It may be begun anew at any time: what is not there is removed.
+    /// Removes lines by what holds them and their marks. It may be begun anew at any time: what is not there is removed. Where
+    /// the store [is append-only](Self::is_append_only), everything stays.
     ///
     /// # Errors
     ///
@@ -108,7 +143,7 @@ impl LetterStore {
         let lines: Vec<(&Arc<str>, &BTreeSet<u64>)> = lines.iter().collect();
         let at_once = match self {
             Self::Elastic(_) => REMOVE_MAX,
-            Self::S3(_) => 1,
+            Self::Kafka(_) | Self::S3(_) => 1,
         };
         for lines in lines.chunks(at_once) {
             let Some((holder, marks)) = lines.first() else { continue };
@@ -117,6 +152,7 @@ impl LetterStore {
                 let removed = match self {
                     // A document is one letter.
                     Self::Elastic(index) => index.remove(lines.iter().map(|(holder, _)| &***holder)).await,
+                    Self::Kafka(_) => Ok(()),
                     Self::S3(bucket) => bucket.remove(holder, marks).await,
                 };
                 let Err(error) = removed else { break };
@@ -137,6 +173,7 @@ impl ReadLetters for LettersOfStore {
         loop {
             let read = match &mut self.0 {
                 Letters::Elastic(letters) => letters.next().await,
+                Letters::Kafka(letters) => letters.next().await,
                 Letters::S3(letters) => letters.next().await,
             };
             let error = match read {

@@ -50,6 +50,11 @@ impl Remote {
         self.store.kind()
     }
 
+    /// Says whether it has room for a letter of this size.
+    pub fn fits(&self, letter: &WrittenLetter) -> bool {
+        self.store.fits(letter)
+    }
+
     /// Keeps letters, and says whether the store has them for good. Where it has not, some of them may be there. Dropping the
     /// future midway is safe in the same sense.
     pub async fn keep(&self, letters: &[WrittenLetter]) -> bool {

@@ -29,7 +29,7 @@ const PARTITIONS: i32 = 4;
 
 const RETRY: Disposition = Disposition::Retry { after: None };
 
-type Cluster = MockCluster<'static, DefaultProducerContext>;
+pub type Cluster = MockCluster<'static, DefaultProducerContext>;
 
 /// Three brokers and a topic.
 pub fn cluster() -> Cluster {
@@ -78,10 +78,10 @@ async fn send_all(sink: &Kafka, batch: &Batch) {
 /// A record as it was read back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arrival {
-    partition: i32,
-    key: Option<Vec<u8>>,
-    headers: Vec<(String, Vec<u8>)>,
-    value: Vec<u8>,
+    pub partition: i32,
+    pub key: Option<Vec<u8>>,
+    pub headers: Vec<(String, Vec<u8>)>,
+    pub value: Vec<u8>,
 }
 
 /// Reads a topic from its beginning until all partitions were read to their end.

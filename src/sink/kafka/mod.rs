@@ -8,11 +8,16 @@
 //! `request_timeout` does, and nothing stays in its queue behind an answered `send`. What the lane sends again afterwards may
 //! be there twice.
 //!
+//! The same client keeps dead letters in a topic ([`LetterTopic`]), and a consumer reads them there.
+//!
 //! librdkafka has threads of its own: one for each broker, one for itself, and one in which the crate hands on its reports.
 
+mod letter_options;
+mod letters;
 mod options;
 mod permissions;
 mod producer;
+mod reader;
 mod request;
 mod response;
 mod settings;
@@ -21,6 +26,9 @@ mod sink;
 mod tests;
 mod token;
 
+pub use letter_options::LetterTopicOptions;
+pub use letters::LetterTopic;
 pub use options::{Compression, KafkaOptions, Mechanism, SaslOptions, TlsOptions};
-pub use permissions::permissions;
+pub use permissions::{permissions, replay_permissions};
+pub use reader::LettersOfTopic;
 pub use sink::Kafka;

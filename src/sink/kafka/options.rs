@@ -234,6 +234,6 @@ fn topics_max() -> u32 {
     100
 }
 
-fn message_bytes_max() -> Size {
+pub(super) fn message_bytes_max() -> Size {
     Size(1_000_000)
 }

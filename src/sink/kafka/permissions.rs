@@ -1,6 +1,8 @@
 //! What a sink needs to be allowed on Amazon MSK, where it says who it is by IAM. Pure.
 
+use super::letter_options::LetterTopicOptions;
 use super::options::{KafkaOptions, Mechanism};
+use super::settings::READER;
 use super::token::region;
 use crate::aws::Access;
 use crate::aws::permission::{Home, Permissions, Statement};
@@ -9,6 +11,33 @@ use crate::aws::permission::{Home, Permissions, Statement};
 /// does not ask IAM.
 #[must_use]
 pub fn permissions(options: &KafkaOptions, home: &Home) -> Permissions {
+    // Brokers' names hold a shortened form of the cluster's name, and nothing of its id.
+    allow(options, home, |home| {
+        let cluster = ["kafka-cluster:Connect", "kafka-cluster:WriteDataIdempotently"];
+        let topic = ["kafka-cluster:DescribeTopic", "kafka-cluster:WriteData"];
+        let resource = format!("topic/*/*/{}", any_field(&options.topic));
+        vec![
+            Statement::new(&cluster, home.arn("kafka", "cluster/*/*")),
+            Statement::new(&topic, home.arn("kafka", &resource)),
+        ]
+    })
+}
+
+/// What replaying dead letters from a topic needs besides: to read them.
+#[must_use]
+pub fn replay_permissions(options: &LetterTopicOptions, home: &Home) -> Permissions {
+    allow(&options.sink(), home, |home| {
+        let (topic, group) = (format!("topic/*/*/{}", options.topic), format!("group/*/*/{READER}"));
+        vec![
+            Statement::new(&["kafka-cluster:ReadData"], home.arn("kafka", &topic)),
+            // librdkafka looks for the group of its name, although it never joins it.
+            Statement::new(&["kafka-cluster:DescribeGroup"], home.arn("kafka", &group)),
+        ]
+    })
+}
+
+/// These statements for whoever connects by IAM; nothing for another cluster.
+fn allow(options: &KafkaOptions, home: &Home, statements: impl FnOnce(&Home) -> Vec<Statement>) -> Permissions {
     let mut permissions = Permissions::default();
     let Some(sasl) = options.sasl.as_ref().filter(|sasl| sasl.mechanism == Mechanism::AwsMskIam) else {
         return permissions;
@@ -20,13 +49,9 @@ pub fn permissions(options: &KafkaOptions, home: &Home) -> Permissions {
         external_id: sasl.external_id.as_deref(),
         ..Access::default()
     };
-    let home = home.accessed(&access);
-    // Brokers' names hold a shortened form of the cluster's name, and nothing of its id.
-    let cluster = ["kafka-cluster:Connect", "kafka-cluster:WriteDataIdempotently"];
-    permissions.allow(&access, Statement::new(&cluster, home.arn("kafka", "cluster/*/*")));
-    let topic = ["kafka-cluster:DescribeTopic", "kafka-cluster:WriteData"];
-    let resource = format!("topic/*/*/{}", any_field(&options.topic));
-    permissions.allow(&access, Statement::new(&topic, home.arn("kafka", &resource)));
+    for statement in statements(&home.accessed(&access)) {
+        permissions.allow(&access, statement);
+    }
     permissions
 }
 
@@ -74,5 +99,24 @@ mod tests {
             assert!(text.contains(expected), "{expected} in {text}");
         }
         assert!(!text.contains("ReadData") && !text.contains("CreateTopic"), "{text}");
+    }
+
+    /// Guards that a replay may read beside what the process may that writes, and nothing on a cluster without IAM.
+    #[test]
+    fn a_replay_may_read() {
+        let options = |more: &str| {
+            let broker = "b-1.demo.abc.c2.kafka.eu-west-1.amazonaws.com:9098";
+            toml::from_str(&format!("brokers = ['{broker}']\ntopic = 'letters'\n{more}")).unwrap()
+        };
+        let text = |options: &LetterTopicOptions| {
+            let permissions = replay_permissions(options, &Home::default());
+            permissions.policies(&Home::default()).iter().map(|policy| policy.document.to_string()).collect::<String>()
+        };
+        assert_eq!(text(&options("")), "");
+        let text = text(&options("sasl = { mechanism = 'AWS_MSK_IAM' }"));
+        for expected in ["kafka-cluster:ReadData", ":topic/*/*/letters\"", ":group/*/*/siemline-replay\""] {
+            assert!(text.contains(expected), "{expected} in {text}");
+        }
+        assert!(!text.contains("AlterGroup") && !text.contains("WriteData"), "{text}");
     }
 }

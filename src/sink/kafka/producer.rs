@@ -17,11 +17,15 @@ use tokio::sync::{mpsc, watch};
 use super::request::Message;
 use super::response::{Report, Seen, Trouble};
 use super::token::Tokens;
+use crate::delivery::LINE_VERSION;
 use crate::http::words;
 use crate::metric::{KafkaMeter, KafkaState};
 
 /// How long one question for metadata may block, before it is seen whether there is any hope.
 const LOOK: Duration = Duration::from_secs(3);
+
+/// The header that tells the version of a dead letter's line.
+const VERSION_HEADER: &str = "siemline_dead_letter";
 
 /// A producer. Dropping it gives up what it has not delivered, waits half a second at most for the reports on that, and for
 /// its threads to end.
@@ -29,11 +33,23 @@ pub(super) struct Producer {
     inner: ThreadedProducer<Context>,
     trouble: watch::Receiver<Option<Trouble>>,
     has_id: watch::Receiver<bool>,
-    format: &'static str,
+    headers: Headers,
+}
+
+/// What the headers of a record tell.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Headers {
+    /// Of an event: its log type, this format, and its id.
+    Event {
+        /// The format's name.
+        format: &'static str,
+    },
+    /// Of a dead letter: the version of its line, and its id.
+    Letter,
 }
 
 /// What librdkafka tells.
-struct Context {
+pub(super) struct Context {
     trouble: watch::Sender<Option<Trouble>>,
     /// Whether the cluster has given out the id that idempotence rests on.
     has_id: watch::Sender<bool>,
@@ -42,7 +58,7 @@ struct Context {
 }
 
 /// Where the report on a message goes: its number in the batch, and the channel of the batch.
-struct Ballot {
+pub(super) struct Ballot {
     number: usize,
     reports: mpsc::Sender<(usize, Report)>,
 }
@@ -52,13 +68,12 @@ impl Producer {
     pub fn new(
         config: &ClientConfig,
         tokens: Option<Tokens>,
-        format: &'static str,
+        headers: Headers,
         meter: Arc<KafkaMeter>,
     ) -> KafkaResult<Self> {
-        let (told, trouble) = watch::channel(None);
-        let (given, has_id) = watch::channel(false);
-        let context = Context { trouble: told, has_id: given, tokens, meter };
-        Ok(Self { inner: config.create_with_context(context)?, trouble, has_id, format })
+        let context = Context::new(tokens, meter);
+        let (trouble, has_id) = (context.trouble.subscribe(), context.has_id.subscribe());
+        Ok(Self { inner: config.create_with_context(context)?, trouble, has_id, headers })
     }
 
     /// Sends the messages in these frames, and waits until each was reported on, or until nothing more will be.
@@ -138,13 +153,26 @@ impl Producer {
         Ok(seen.collect())
     }
 
+    /// Asks where each of so many partitions of a topic begins and ends now, each for so long at most. Blocks.
+    pub fn ends(&self, topic: &str, partitions: usize, timeout: Duration) -> KafkaResult<Vec<(i32, i64, i64)>> {
+        let ends = (0..i32::try_from(partitions).unwrap_or(i32::MAX)).map(|partition| {
+            let (begin, end) = self.inner.client().fetch_watermarks(topic, partition, timeout)?;
+            Ok((partition, begin, end))
+        });
+        ends.collect()
+    }
+
     fn produce(&self, frame: &[u8], ballot: Box<Ballot>) -> Result<(), Code> {
         let message = Message::read(frame).ok_or(Code::BadMessage)?;
         let id = hex(message.id);
-        let headers = OwnedHeaders::new_with_capacity(3)
-            .insert(Header { key: "log_type", value: Some(message.log_type) })
-            .insert(Header { key: "format", value: Some(self.format) })
-            .insert(Header { key: "siemline_uid", value: Some(&id) });
+        let headers = OwnedHeaders::new_with_capacity(3);
+        let headers = match self.headers {
+            Headers::Event { format } => headers
+                .insert(Header { key: "log_type", value: Some(message.log_type) })
+                .insert(Header { key: "format", value: Some(format) }),
+            Headers::Letter => headers.insert(Header { key: VERSION_HEADER, value: Some(&LINE_VERSION.to_string()) }),
+        };
+        let headers = headers.insert(Header { key: "siemline_uid", value: Some(&id) });
         // The time of the record is the time of sending: with the event's own, the retention of a topic would clear away
         // old events as soon as they come.
         let mut record = BaseRecord::with_opaque_to(message.topic, ballot).payload(message.document).headers(headers);
@@ -166,6 +194,16 @@ fn hex(id: &[u8]) -> String {
 }
 
 impl Context {
+    /// What one client tells, and where its tokens come from.
+    pub fn new(tokens: Option<Tokens>, meter: Arc<KafkaMeter>) -> Self {
+        Self { trouble: watch::Sender::new(None), has_id: watch::Sender::new(false), tokens, meter }
+    }
+
+    /// What the client complained of last, since something was delivered.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.trouble.borrow().clone()
+    }
+
     /// Takes note of a complaint, unless one stands that says more: a hopeless one, or why the brokers are down.
     fn complain(&self, next: Trouble) {
         self.trouble.send_if_modified(|trouble| {

@@ -62,12 +62,7 @@ impl Framing {
         self.topic.template().fixed()
     }
 
-    /// The form of the events.
-    pub fn format(&self) -> Format {
-        self.format
-    }
-
-    /// Appends one event: the lengths of topic, key and log type, those three, the id, and the event to the end of the frame.
+    /// Appends the frame of one event.
     pub fn push(&self, event: EventView<'_>, out: &mut Vec<u8>) {
         let mut topic = String::new();
         self.topic.push(event, |c| if is_legal(c) { c } else { '_' }, &mut topic);
@@ -81,19 +76,30 @@ impl Framing {
                 break;
             }
         }
-        let log_type = event.row.log_type.as_bytes();
-        for part in [topic.as_bytes(), key.as_bytes(), log_type] {
-            out.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
-        }
-        for part in [topic.as_bytes(), key.as_bytes(), log_type, &event.row.id] {
-            out.extend_from_slice(part);
-        }
-        out.extend_from_slice(self.format.document(event).unwrap_or_else(|| event.raw()));
+        let message = Message {
+            topic: &topic,
+            key: key.as_bytes(),
+            log_type: event.row.log_type.as_bytes(),
+            id: &event.row.id,
+            document: self.format.document(event).unwrap_or_else(|| event.raw()),
+        };
+        message.write(out);
     }
 }
 
 impl<'a> Message<'a> {
-    /// Reads a frame. `None` for what [`Framing::push`] did not write.
+    /// Appends its frame: the lengths of topic, key and log type, those three, the id, and the document to the end of the frame.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let Self { topic, key, log_type, id, document } = *self;
+        for part in [topic.as_bytes(), key, log_type] {
+            out.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
+        }
+        for part in [topic.as_bytes(), key, log_type, id, document] {
+            out.extend_from_slice(part);
+        }
+    }
+
+    /// Reads a frame. `None` for what [`Message::write`] did not write.
     pub fn read(frame: &'a [u8]) -> Option<Self> {
         let (topic, rest) = length(frame)?;
         let (key, rest) = length(rest)?;

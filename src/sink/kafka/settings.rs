@@ -54,28 +54,24 @@ const PROPAGATION_MS: u128 = 10_000;
 /// How often the brokers are asked for the state of topics, in milliseconds.
 const REFRESH_MS: u64 = 60_000;
 
-/// The client that the options describe. Reads the secrets, and looks whether the files are there.
+/// The name that dead letters are read under.
+pub(super) const READER: &str = "siemline-replay";
+
+/// How much librdkafka reads ahead, beside what one answer of a broker holds.
+const READ_AHEAD_KIBIBYTES: u32 = 16 << 10;
+
+/// The producer that the options describe. Reads the secrets, and looks whether the files are there.
 ///
 /// # Errors
 ///
 /// With the option that is wrong and the remedy. No message shows a secret.
 pub(super) fn client_config(options: &KafkaOptions) -> Result<ClientConfig, sink::Error> {
-    let mut config = ClientConfig::new();
-    // What is not asked for by `debug` is no debugging anyway; the rest is told on.
-    config.set_log_level(RDKafkaLogLevel::Debug);
-    for (property, value) in &options.librdkafka {
-        if let Some(words) = refusal(property) {
-            return Err(mistake("librdkafka", words));
-        }
-        config.set(property, value);
-    }
+    let mut config = connection(options)?;
     let message_timeout_ms = options.message_timeout().as_millis().max(1);
     for (property, value) in [
         ("acks", "all".to_owned()),
-        ("bootstrap.servers", brokers(options)?),
         ("compression.type", options.compression.name().to_owned()),
         ("enable.idempotence", "true".to_owned()),
-        ("message.max.bytes", options.message_bytes_max.0.to_string()),
         ("message.timeout.ms", message_timeout_ms.to_string()),
         ("queue.buffering.max.kbytes", options.queue_bytes_max().div_ceil(1024).to_string()),
         ("queue.buffering.max.messages", options.messages_max().to_string()),
@@ -84,7 +80,6 @@ pub(super) fn client_config(options: &KafkaOptions) -> Result<ClientConfig, sink
         config.set(property, value);
     }
     for (property, value) in [
-        ("client.id", "siemline".to_owned()),
         // As the Java client does it: who joins the topic with others of theirs finds a key in the same partition.
         ("partitioner", "murmur2_random".to_owned()),
         // An answer that does not come must not use up the whole time of the message.
@@ -97,7 +92,6 @@ pub(super) fn client_config(options: &KafkaOptions) -> Result<ClientConfig, sink
             config.set(property, value);
         }
     }
-    encrypt(options, &mut config)?;
     // Properties are checked here one by one, without connecting.
     config.create_native_config().map_err(|error| match error {
         KafkaError::ClientConfig(_, words, property, _) => {
@@ -106,6 +100,48 @@ pub(super) fn client_config(options: &KafkaOptions) -> Result<ClientConfig, sink
         }
         other => mistake("librdkafka", other.to_string()),
     })?;
+    Ok(config)
+}
+
+/// A consumer with the same connection, which is told what it reads, and commits nothing.
+///
+/// # Errors
+///
+/// As above.
+pub(super) fn reader_config(options: &KafkaOptions) -> Result<ClientConfig, sink::Error> {
+    let mut config = connection(options)?;
+    for (property, value) in [
+        // librdkafka reads for no one without a name. The group is never joined.
+        ("group.id", READER.to_owned()),
+        ("enable.auto.commit", "false".to_owned()),
+        ("enable.auto.offset.store", "false".to_owned()),
+        ("enable.partition.eof", "true".to_owned()),
+        // What the retention takes away while it is read is passed over.
+        ("auto.offset.reset", "earliest".to_owned()),
+        ("queued.max.messages.kbytes", READ_AHEAD_KIBIBYTES.to_string()),
+    ] {
+        config.set(property, value);
+    }
+    Ok(config)
+}
+
+/// How any client connects, and the properties that the user set.
+fn connection(options: &KafkaOptions) -> Result<ClientConfig, sink::Error> {
+    let mut config = ClientConfig::new();
+    // What is not asked for by `debug` is no debugging anyway; the rest is told on.
+    config.set_log_level(RDKafkaLogLevel::Debug);
+    for (property, value) in &options.librdkafka {
+        if let Some(words) = refusal(property) {
+            return Err(mistake("librdkafka", words));
+        }
+        config.set(property, value);
+    }
+    config.set("bootstrap.servers", brokers(options)?);
+    config.set("message.max.bytes", options.message_bytes_max.0.to_string());
+    if config.get("client.id").is_none() {
+        config.set("client.id", "siemline");
+    }
+    encrypt(options, &mut config)?;
     Ok(config)
 }
 

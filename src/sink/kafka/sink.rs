@@ -5,15 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::error::KafkaError;
+use rdkafka::consumer::StreamConsumer;
+use rdkafka::error::{KafkaError, KafkaResult};
 use tokio::sync::RwLock;
 use tokio::time::{Instant, timeout_at};
 
 use super::KafkaOptions;
-use super::producer::Producer;
+use super::producer::{Context, Headers, Producer};
 use super::request::{Framing, Message};
 use super::response::{Seen, Topics, Trouble, judge, judge_topic, name};
-use super::settings::client_config;
+use super::settings::{client_config, reader_config};
 use super::token::Tokens;
 use crate::delivery::{Batch, Delivery, Disposition, Error, EventView, Sink};
 use crate::metric::KafkaMeter;
@@ -26,6 +27,7 @@ const QUESTION_TIMEOUT: Duration = Duration::from_secs(20);
 pub struct Kafka {
     options: KafkaOptions,
     framing: Framing,
+    headers: Headers,
     /// Made when it is first needed, and anew after one that is of no use any more.
     current: Mutex<Option<Arc<Producer>>>,
     /// Shared by batches under way. Whole for an entry that has to be alone at librdkafka.
@@ -36,14 +38,43 @@ pub struct Kafka {
 impl Kafka {
     /// A sink after these options. Reads the secrets, and looks whether the files are there; connects to nothing.
     pub fn new(options: &KafkaOptions) -> Result<Self, sink::Error> {
+        Self::with_headers(options, Headers::Event { format: options.format.name() })
+    }
+
+    /// The same with other headers.
+    pub(super) fn with_headers(options: &KafkaOptions, headers: Headers) -> Result<Self, sink::Error> {
         client_config(options)?;
         Ok(Self {
             options: options.clone(),
             framing: Framing::new(options)?,
+            headers,
             current: Mutex::default(),
             turns: RwLock::default(),
             meter: Arc::default(),
         })
+    }
+
+    /// The topic, where all events go to one.
+    pub(super) fn fixed_topic(&self) -> Option<&str> {
+        self.framing.fixed_topic()
+    }
+
+    /// Where each partition of a topic begins and ends now.
+    pub(super) async fn ends(&self, topic: &str) -> Result<Vec<(i32, i64, i64)>, Error> {
+        let mut config = client_config(&self.options).map_err(|error| unmade(&error))?;
+        // It sends nothing, and need not be allowed to.
+        config.set("enable.idempotence", "false");
+        let producer = Arc::new(self.connect(&config)?);
+        let asked = ask_ends(&producer, topic).await;
+        put_away(producer).await;
+        asked
+    }
+
+    /// A consumer of the same cluster.
+    pub(super) fn reader(&self) -> Result<StreamConsumer<Context>, Error> {
+        let config = reader_config(&self.options).map_err(|error| unmade(&error))?;
+        let context = Context::new(self.tokens()?, Arc::clone(&self.meter));
+        config.create_with_context(context).map_err(|error| unmade(&error))
     }
 
     /// What librdkafka's statistics say.
@@ -69,14 +100,17 @@ impl Kafka {
     }
 
     fn connect(&self, config: &ClientConfig) -> Result<Producer, Error> {
-        let tokens = match &self.options.sasl {
-            Some(sasl) if sasl.mechanism.name() == "OAUTHBEARER" => {
-                Some(Tokens::new(sasl, &self.options.brokers).map_err(|error| unmade(&error))?)
-            }
-            _ => None,
-        };
-        let producer = Producer::new(config, tokens, self.framing.format().name(), Arc::clone(&self.meter));
+        let producer = Producer::new(config, self.tokens()?, self.headers, Arc::clone(&self.meter));
         producer.map_err(|error| unmade(&error))
+    }
+
+    fn tokens(&self) -> Result<Option<Tokens>, Error> {
+        match &self.options.sasl {
+            Some(sasl) if sasl.mechanism.name() == "OAUTHBEARER" => {
+                Tokens::new(sasl, &self.options.brokers).map(Some).map_err(|error| unmade(&error))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Sends a batch once.
@@ -147,21 +181,9 @@ impl fmt::Debug for Kafka {
 /// Asks whether the topic is there with a leader for each of its partitions, and whether an idempotent producer is welcome.
 /// Sends nothing.
 async fn ask(producer: &Arc<Producer>, topic: Option<String>) -> Result<(), Error> {
-    let (asked, wanted) = (Arc::clone(producer), topic.clone());
-    // librdkafka knows no other way to ask than to block.
-    let looked = tokio::task::spawn_blocking(move || asked.look(wanted.as_deref(), QUESTION_TIMEOUT)).await;
-    let trouble = || producer.trouble().filter(Trouble::is_hopeless).map(|trouble| trouble.error());
-    let seen = match looked {
-        Ok(Ok(seen)) => seen,
-        Ok(Err(error)) => return Err(trouble().unwrap_or_else(|| no_answer(&error, producer.trouble()))),
-        Err(error) => return Err(unmade(&error)),
-    };
-    if let Some(topic) = topic {
-        let absent = Seen { topic: topic.clone(), code: None, partitions: 0, leaderless: Vec::new() };
-        judge_topic(seen.iter().find(|seen| seen.topic == topic).unwrap_or(&absent))?;
-    }
+    look(producer, topic).await?;
     let waited = tokio::time::timeout(QUESTION_TIMEOUT, producer.wait_for_id()).await;
-    match (trouble(), waited) {
+    match (hopeless(producer), waited) {
         (Some(error), _) => Err(error),
         (None, Ok(())) => Ok(()),
         (None, Err(_)) => Err(Error {
@@ -172,6 +194,42 @@ async fn ask(producer: &Arc<Producer>, topic: Option<String>) -> Result<(), Erro
     }
 }
 
+/// Asks where each partition of a topic begins and ends.
+async fn ask_ends(producer: &Arc<Producer>, topic: &str) -> Result<Vec<(i32, i64, i64)>, Error> {
+    let partitions = look(producer, Some(topic.to_owned())).await?;
+    let (asked, topic) = (Arc::clone(producer), topic.to_owned());
+    question(producer, move || asked.ends(&topic, partitions, QUESTION_TIMEOUT)).await
+}
+
+/// Asks whether the topic is there with a leader for each of its partitions, and says how many these are; none where no topic
+/// is asked for.
+async fn look(producer: &Arc<Producer>, topic: Option<String>) -> Result<usize, Error> {
+    let (asked, wanted) = (Arc::clone(producer), topic.clone());
+    let seen = question(producer, move || asked.look(wanted.as_deref(), QUESTION_TIMEOUT)).await?;
+    let Some(topic) = topic else { return Ok(0) };
+    let absent = Seen { topic: topic.clone(), code: None, partitions: 0, leaderless: Vec::new() };
+    let seen = seen.iter().find(|seen| seen.topic == topic).unwrap_or(&absent);
+    judge_topic(seen)?;
+    Ok(seen.partitions)
+}
+
+/// Asks what librdkafka knows no other way to ask than to block.
+async fn question<T: Send + 'static>(
+    producer: &Producer,
+    ask: impl FnOnce() -> KafkaResult<T> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(ask).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(hopeless(producer).unwrap_or_else(|| no_answer(&error, producer.trouble()))),
+        Err(error) => Err(unmade(&error)),
+    }
+}
+
+/// What a person has to mend, as far as the producer has been told.
+fn hopeless(producer: &Producer) -> Option<Error> {
+    producer.trouble().filter(Trouble::is_hopeless).map(|trouble| trouble.error())
+}
+
 fn no_answer(error: &KafkaError, trouble: Option<Trouble>) -> Error {
     let code = error.rdkafka_error_code().map_or("kafka_metadata".into(), name);
     let last = trouble.map_or_else(String::new, |trouble| format!("; the client's last words: {}", trouble.told()));
@@ -179,11 +237,11 @@ fn no_answer(error: &KafkaError, trouble: Option<Trouble>) -> Error {
 }
 
 /// A producer that cannot be made: a person has to mend something.
-fn unmade(error: &dyn std::error::Error) -> Error {
+pub(super) fn unmade(error: &dyn std::error::Error) -> Error {
     Error { disposition: Disposition::Pause, code: "kafka_client".into(), words: error.to_string() }
 }
 
-/// Lets go of a producer. Where nobody else holds it, it ends, which takes up to some seconds: in a thread for such things.
-async fn put_away(producer: Arc<Producer>) {
-    let _ended = tokio::task::spawn_blocking(move || drop(producer)).await;
+/// Lets go of a client. Where nobody else holds it, it ends, which takes up to some seconds: in a thread for such things.
+pub(super) async fn put_away<T: Send + 'static>(client: T) {
+    let _ended = tokio::task::spawn_blocking(move || drop(client)).await;
 }

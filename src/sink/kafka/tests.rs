@@ -202,7 +202,7 @@ fn every_code_has_its_answer() {
         (&[Code::UnsupportedCompressionType], pause, "name a `compression`"),
     ] {
         for code in codes {
-            let error = judge(&[Report::Failed(*code); 2], None, Topics::One).unwrap_err();
+            let error = judge(&[Report::Failed(*code); 2], None, &Topics::One).unwrap_err();
             assert_eq!(error.disposition, expected, "{code:?}: {error}");
             assert!(error.code.starts_with("kafka_") && error.words.contains(words), "{code:?}: {error}");
         }

@@ -8,6 +8,7 @@ mod hostile;
 mod iam;
 mod letter_index;
 mod letter_store;
+mod letter_topic;
 mod memory;
 mod mistakes;
 mod normalize;

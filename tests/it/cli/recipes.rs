@@ -47,6 +47,7 @@ fn every_recipe_passes_the_check() {
         "axiom",
         "datadog",
         "dead_letters_elastic",
+        "dead_letters_kafka",
         "dead_letters_s3",
         "elastic_cloud",
         "elasticsearch",
