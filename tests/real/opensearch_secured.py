@@ -2,15 +2,10 @@
 
 import base64
 import contextlib
-import datetime
-import ipaddress
 import shutil
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-
+from certificates import Authority
 from feed import Feed
 from opensearch import SEEN_SECONDS, check, dead, deliver, finish
 from opensearch_node import Node
@@ -33,7 +28,7 @@ SECURITY = {
     **{
         f"plugins.security.ssl.{layer}.{name}_filepath": file
         for layer in ("transport", "http")
-        for name, file in (("pemcert", "node.pem"), ("pemkey", "node.key"), ("pemtrustedcas", "ca.pem"))
+        for name, file in (("pemcert", "node.pem"), ("pemkey", "node.key.pem"), ("pemtrustedcas", "ca.pem"))
     },
     "plugins.security.ssl.http.enabled": True,
     "plugins.security.ssl.transport.enforce_hostname_verification": False,
@@ -50,7 +45,7 @@ def run(suite, name: str, directory: Path, report: Report):
     with contextlib.closing(Node(suite, name, directory, {"opensearch-security": plugin}, SECURITY)) as node:
         conf = node.place / "conf"
         shutil.copytree(plugin / "config", conf / "opensearch-security")
-        make_certificates(conf)
+        Authority(conf, "ca").issue("node")
         node.ca, node.authorization = conf / "ca.pem", basic(*ADMIN)
         node.start()
         node.must("PUT", "/_plugins/_security/api/roles/siemline", ROLE)
@@ -99,28 +94,3 @@ def set_password(node: Node, password: str):
 
 def basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
-
-
-def make_certificates(directory: Path):
-    """An authority, and a node's certificate and key of it, which hold for two days."""
-    authority, node = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    certificates = {
-        "ca": certificate("authority", authority, authority, x509.BasicConstraints(ca=True, path_length=None)),
-        "node": certificate("node", node, authority, address),
-    }
-    for name, one in certificates.items():
-        (directory / f"{name}.pem").write_bytes(one.public_bytes(serialization.Encoding.PEM))
-    plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (directory / "node.key").write_bytes(node.private_bytes(*plain))
-
-
-def certificate(name: str, key, signer, extension) -> x509.Certificate:
-    now = datetime.datetime.now(datetime.timezone.utc)
-    def named(text: str) -> x509.Name:
-        return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
-
-    builder = x509.CertificateBuilder().subject_name(named(name)).issuer_name(named("authority")).public_key(key.public_key())
-    builder = builder.serial_number(x509.random_serial_number()).add_extension(extension, critical=False)
-    builder = builder.not_valid_before(now - datetime.timedelta(hours=1)).not_valid_after(now + datetime.timedelta(days=2))
-    return builder.sign(signer, hashes.SHA256())
