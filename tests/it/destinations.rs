@@ -184,7 +184,7 @@ fn is_a_test(name: &str) -> bool {
             let attributes: Vec<&str> =
                 lines[..at].iter().rev().take_while(|line| line.starts_with("#[")).copied().collect();
             let is_test = attributes.iter().any(|line| *line == "#[test]" || line.starts_with("#[tokio::test"));
-            is_test && !attributes.iter().any(|line| line.starts_with("#[ignore"))
+            is_test && !attributes.iter().any(|line| line.trim_start_matches("#[").starts_with("ignore"))
         })
     })
 }
